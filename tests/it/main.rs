@@ -1,1 +1,3 @@
-//! x
+//! All integration tests, in one binary: cargo links it once. One module per thing tested.
+
+mod support;

@@ -1,0 +1,246 @@
+//! Cargo: metadata, the one build of all services, and what that build may depend on.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use crate::catalog::{APPS, Catalog};
+use crate::exit::Exit;
+use crate::process::{Finished, Process, Stream, last_lines};
+use crate::ui::Ui;
+
+/// The profile of what ships.
+const PROFILE: &str = "dist";
+
+/// What of the caller's environment reaches the build: enough to find the tools and the registry, nothing that changes
+/// an executable.
+const ENVIRONMENT: [&str; 12] = [
+    "PATH",
+    "HOME",
+    "CARGO_HOME",
+    "RUSTUP_HOME",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+];
+
+/// Parts of a cargo configuration that cannot change an executable whose sources Cargo.lock fixes.
+const HARMLESS: [&str; 10] = [
+    "alias",
+    "cache",
+    "cargo-new",
+    "credential-alias",
+    "future-incompat-report",
+    "http",
+    "net",
+    "registries",
+    "registry",
+    "source",
+];
+const HARMLESS_BUILD: [&str; 2] = ["jobs", "target-dir"];
+
+/// Cargo's command for the caller's toolchain.
+pub(crate) fn command() -> Process {
+    Process::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// The JSON of `cargo metadata`.
+pub(crate) fn metadata(args: &[&str]) -> Result<String> {
+    let finished = command().args(["metadata", "--format-version", "1"]).args(args).check()?;
+    Ok(finished.stdout)
+}
+
+/// What a release links for, and with what.
+#[derive(Clone, Debug)]
+pub(crate) struct Toolchain {
+    pub(crate) triple: String,
+    pub(crate) linker: PathBuf,
+    /// First lines of `rustc --version`, the linker's `--version`, and libc's banner.
+    pub(crate) rustc: String,
+    pub(crate) linker_version: String,
+    pub(crate) libc: String,
+}
+
+impl Toolchain {
+    /// Finds compiler, target and linker, or says what to install.
+    pub(crate) fn find(triple: &str, catalog: &Catalog) -> Result<Self> {
+        let rustc = |args: &[&str]| clean(Process::new("rustc"), catalog).args(args).check();
+        let version = rustc(&["--version", "--verbose"])?.stdout;
+        let host = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default().to_owned();
+        let sysroot = rustc(&["--print", "sysroot"])?.stdout;
+        if !Path::new(sysroot.trim()).join("lib/rustlib").join(triple).join("lib").is_dir() {
+            return Err(Exit::Unavailable.stop(
+                format!("the standard library for {triple} is not installed"),
+                format!("rustup target add {triple}    (inside the checkout, so that it goes to the pinned toolchain)"),
+            ));
+        }
+        let arch = triple.split('-').next().unwrap_or_default();
+        let cross = format!("{arch}-linux-gnu-gcc");
+        let name = if triple == host || (triple.ends_with("-musl") && host.starts_with(arch)) { "cc" } else { &cross };
+        let Ok(linker) = which::which(name) else {
+            let package = if name == "cc" {
+                "gcc libc6-dev".to_owned()
+            } else {
+                format!("gcc-{}-linux-gnu", arch.replace('_', "-"))
+            };
+            return Err(Exit::Unavailable.stop(
+                format!("no linker for {triple}: `{name}` is not on PATH"),
+                format!("apt-get install {package}    (Debian; elsewhere the package that has `{name}`)"),
+            ));
+        };
+        let linker_version = Process::new(&linker).args(["--version"]).check()?.stdout;
+        Ok(Self {
+            triple: triple.to_owned(),
+            rustc: version.lines().next().unwrap_or_default().to_owned(),
+            linker_version: linker_version.lines().next().unwrap_or_default().to_owned(),
+            libc: libc(&linker, triple)?,
+            linker,
+        })
+    }
+}
+
+/// Which libc is linked in: the banner inside glibc's static library, or rustc's own musl.
+fn libc(linker: &Path, triple: &str) -> Result<String> {
+    if triple.ends_with("-musl") {
+        return Ok("musl, as shipped with rustc".to_owned());
+    }
+    let found = Process::new(linker).args(["-print-file-name=libc.a"]).check()?.stdout;
+    let path = Path::new(found.trim());
+    if !path.is_absolute() {
+        return Err(Exit::Unavailable.stop(
+            format!("the static C library for {triple} is not installed"),
+            "apt-get install libc6-dev    (for a foreign platform: libc6-dev-arm64-cross)".to_owned(),
+        ));
+    }
+    let bytes = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    let banner = b"GNU C Library (";
+    let start = bytes.windows(banner.len()).position(|window| window == banner);
+    let line = start.and_then(|start| bytes[start..].split(|byte| *byte == b'\n').next());
+    Ok(line.map_or_else(|| "unknown".to_owned(), |line| String::from_utf8_lossy(line).trim_end_matches('.').to_owned()))
+}
+
+/// Refuses when a cargo configuration outside the checkout, which no clone has, could change the executables.
+pub(crate) fn refuse_foreign_configuration(catalog: &Catalog) -> Result<()> {
+    let folders = catalog.root.ancestors().skip(1).map(|folder| folder.join(".cargo"));
+    for folder in folders.chain([cargo_home()?]) {
+        for name in ["config.toml", "config"] {
+            let path = folder.join(name);
+            let Ok(text) = fs::read_to_string(&path) else { continue };
+            let table: toml::Table =
+                text.parse().with_context(|| format!("reading the cargo configuration {}", path.display()))?;
+            if let Some(key) = foreign_key(&table) {
+                return Err(Exit::Refused.stop(
+                    format!("the cargo configuration {} sets `{key}`, which can change what is built", path.display()),
+                    "move that setting into the checkout's .cargo/config.toml, or away while you release",
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn foreign_key(table: &toml::Table) -> Option<String> {
+    table.iter().find_map(|(key, value)| match (key.as_str(), value) {
+        ("build", toml::Value::Table(build)) => {
+            build.keys().find(|key| !HARMLESS_BUILD.contains(&key.as_str())).map(|key| format!("build.{key}"))
+        }
+        ("term", _) => None,
+        (key, _) => (!HARMLESS.contains(&key)).then(|| key.to_owned()),
+    })
+}
+
+/// Builds every service for a target, once. Returns the executables by name; fails naming each service that has none.
+pub(crate) fn build(catalog: &Catalog, toolchain: &Toolchain, ui: &Ui) -> Result<BTreeMap<String, PathBuf>> {
+    #[derive(Deserialize)]
+    struct Message {
+        reason: String,
+        target: Option<Target>,
+        executable: Option<PathBuf>,
+    }
+    #[derive(Deserialize)]
+    struct Target {
+        name: String,
+    }
+    let flags = [
+        "-Ctarget-feature=+crt-static".to_owned(),
+        format!("--remap-path-prefix={}=/preserv", catalog.root.display()),
+        format!("--remap-path-prefix={}=/cargo", cargo_home()?.display()),
+    ];
+    let linker_variable = format!("CARGO_TARGET_{}_LINKER", toolchain.triple.to_uppercase().replace('-', "_"));
+    let process = clean(Process::new("cargo"), catalog)
+        .args(["build", "--locked", "--keep-going", "--bins", "--package", APPS, "--profile", PROFILE])
+        .args(["--target", &toolchain.triple, "--message-format", "json-render-diagnostics", "--target-dir"])
+        .args([&catalog.target])
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
+        .env(linker_variable, &toolchain.linker);
+    let progress = ui.progress("building", 0);
+    let mut executables = BTreeMap::new();
+    let mut units = 0;
+    let finished = process.lines(|stream, line| match stream {
+        Stream::Err => ui.detail(line),
+        Stream::Out => {
+            let Ok(message) = serde_json::from_str::<Message>(line) else { return };
+            let (Some(target), "compiler-artifact") = (message.target, message.reason.as_str()) else { return };
+            units += 1;
+            progress.set(units, units, &target.name);
+            if let Some(path) = message.executable {
+                executables.insert(target.name, path);
+            }
+        }
+    })?;
+    drop(progress);
+    let missing: Vec<&str> =
+        catalog.services.iter().filter(|name| !executables.contains_key(*name)).map(String::as_str).collect();
+    if finished.success() && missing.is_empty() {
+        return Ok(executables);
+    }
+    bail!("cargo could not build {} for {}:\n{}", missing.join(", "), toolchain.triple, errors(&finished));
+}
+
+/// What the compiler said, without its warnings and progress.
+fn errors(finished: &Finished) -> String {
+    let first = finished.stderr.lines().position(|line| line.starts_with("error")).unwrap_or(0);
+    let rest: Vec<&str> = finished.stderr.lines().skip(first).take(60).collect();
+    last_lines(&rest.join("\n"), 60)
+}
+
+/// A process in the checkout that sees only [`ENVIRONMENT`].
+fn clean(process: Process, catalog: &Catalog) -> Process {
+    let variables = ENVIRONMENT.iter().filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)));
+    variables.fold(process.only_env(), |process, (name, value)| process.env(name, value)).dir(&catalog.root)
+}
+
+fn cargo_home() -> Result<PathBuf> {
+    if let Some(home) = std::env::var_os("CARGO_HOME") {
+        return Ok(home.into());
+    }
+    let home = std::env::home_dir().context("neither CARGO_HOME nor HOME is set")?;
+    Ok(home.join(".cargo"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_configuration_that_can_change_an_executable_is_foreign() {
+        let key = |text: &str| foreign_key(&text.parse().unwrap());
+        assert_eq!(
+            key("[source.crates-io]\nreplace-with='x'\n[net]\noffline=true\n[build]\njobs=2\n[term]\nquiet=true"),
+            None
+        );
+        assert_eq!(key("[build]\nrustflags=['-C', 'target-cpu=native']").as_deref(), Some("build.rustflags"));
+        assert_eq!(key("[profile.dist]\nlto=true").as_deref(), Some("profile"));
+        assert_eq!(key("[target.x86_64-unknown-linux-gnu]\nlinker='x'").as_deref(), Some("target"));
+        assert_eq!(key("build.rustc-wrapper = 'x'").as_deref(), Some("build.rustc-wrapper"));
+    }
+}

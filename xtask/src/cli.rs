@@ -1,0 +1,259 @@
+//! The whole command line, and the help that one sees first.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use serde_json::json;
+
+use crate::exit::Exit;
+use crate::ui::Ui;
+
+/// Release, test and look after the preservation services.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo-xtask",
+    bin_name = "cargo xtask",
+    disable_help_subcommand = true,
+    override_usage = "cargo xtask [OPTIONS] <COMMAND>"
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// Flags of every command.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Flags of every command")]
+pub(crate) struct Global {
+    /// human: text. json: JSON Lines on stdout (the last record is the result), text on stderr.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Human, hide_possible_values = true, value_name = "human|json")]
+    pub(crate) format: Format,
+    /// Say what would be done; nothing is built, sent or changed.
+    #[arg(long, global = true)]
+    pub(crate) dry_run: bool,
+    /// Only the answer on stdout, and errors.
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Show what the called programs say.
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
+    /// Colours on stderr; auto: when it is a terminal and NO_COLOR is not set.
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, hide_possible_values = true, value_name = "auto|always|never")]
+    pub(crate) color: Color,
+    /// End the command after this time, such as 45m (exit code 7).
+    #[arg(long, global = true, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+impl Global {
+    /// What counts when the command line could not be read but asked for records.
+    fn for_records() -> Self {
+        Self { format: Format::Json, dry_run: false, quiet: false, verbose: false, color: Color::Never, timeout: None }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Human,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Build all service images, check them, and push them under one tag.
+    #[command(after_help = RELEASE_EXAMPLES)]
+    Release(Release),
+    /// Run every test stage: lint, unit, integration.
+    #[command(after_help = TEST_ALL_EXAMPLES)]
+    TestAll(TestAll),
+    /// Check that this machine has what the commands need, and say how to get what it lacks.
+    Doctor,
+    /// Print the completion script of a shell for `cargo xtask <TAB>`.
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions {
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+}
+
+impl Command {
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Command::Release(_) => "release",
+            Command::TestAll(_) => "test-all",
+            Command::Doctor => "doctor",
+            Command::Completions { .. } => "completions",
+        }
+    }
+}
+
+/// The shells that `completions` knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Release {
+    /// Where the images go: HOST[:PORT]/PREFIX. Plain HTTP is spoken to this machine only.
+    #[arg(long, value_name = "REGISTRY", default_value = "docker.io/aptrust")]
+    pub(crate) registry: String,
+    /// Comma-separated list of linux/amd64 and linux/arm64; with both, each tag is a manifest list.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "linux/amd64")]
+    pub(crate) platform: Vec<String>,
+    /// Write OCI layouts, SBOMs and the manifest only; needs no docker.
+    #[arg(long)]
+    pub(crate) no_push: bool,
+    /// The branch of the tag; needed on a detached HEAD, where CI's own variables do not tell.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) branch: Option<String>,
+    /// Release uncommitted work; the tag ends in -dirty.
+    #[arg(long)]
+    pub(crate) allow_dirty: bool,
+    /// Release executables whose work is not built yet; the tag ends in -unfinished.
+    #[arg(long)]
+    pub(crate) allow_unfinished: bool,
+    /// How many images are handled at a time.
+    #[arg(long, short, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
+    pub(crate) jobs: u8,
+    /// Link for this target instead of the platform's glibc one, such as x86_64-unknown-linux-musl (one platform only).
+    #[arg(long, value_name = "TRIPLE")]
+    pub(crate) target: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TestAll {
+    /// Only these stages, comma-separated: lint, unit, integration. The report says that it is not the whole.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_enum)]
+    pub(crate) stage: Vec<Stage>,
+    /// Only tests whose name contains this.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) filter: Option<String>,
+    /// Only the tests that failed in the last run.
+    #[arg(long, conflicts_with = "filter")]
+    pub(crate) failed: bool,
+    /// Go on with the next stage after one failed.
+    #[arg(long)]
+    pub(crate) keep_going: bool,
+    /// Write a JUnit report as well.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+}
+
+/// The stages of `test-all`, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Stage {
+    Lint,
+    Unit,
+    Integration,
+}
+
+const RELEASE_EXAMPLES: &str = "\
+Examples:
+  cargo xtask release                                  build, check, push docker.io/aptrust/<service>:<commit>-<branch>
+  cargo xtask release --dry-run                        what would be built and pushed, and what is there already
+  cargo xtask release --no-push --allow-unfinished     17 OCI layouts below target/xtask/release, with cargo and git alone
+  cargo xtask release --registry localhost:5000/try    to a registry of one's own
+  cargo xtask release --platform linux/amd64,linux/arm64
+
+DOCKER_USER and DOCKER_PWD log in, through stdin and for this run only; without them docker's own login counts.
+
+Exit codes: 0 published, or already so; 1 a build, check or push failed; 2 usage; 3 refused (dirty tree, tag taken);
+4 tool missing or login refused; 7 time limit; 8 another release is running; 130, 143 interrupted.";
+
+const TEST_ALL_EXAMPLES: &str = "\
+Examples:
+  cargo xtask test-all                     everything; a test that lacks a program says so and is listed as skipped
+  cargo xtask test-all --stage unit --filter tag
+  cargo xtask test-all --failed            again what failed last
+
+The report is target/xtask/test-all/test-report.json. Exit codes: 0 every stage ran and passed; 1 a test failed or a
+stage ran none; 4 tool missing; 7 time limit; 8 another test run is going on; 130, 143 interrupted.";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  bash   cargo xtask completions bash > ~/.local/share/cargo-xtask.bash && echo '. ~/.local/share/cargo-xtask.bash' >> ~/.bashrc
+  zsh    cargo xtask completions zsh > ~/.cargo-xtask.zsh && echo '. ~/.cargo-xtask.zsh' >> ~/.zshrc   (after compinit)
+  fish   cargo xtask completions fish > ~/.config/fish/conf.d/cargo-xtask.fish";
+
+/// What one wants to do, and the commands that do it. A test sees that each command stands here once.
+const GROUPS: [(&str, &[&str]); 3] =
+    [("Test it", &["test-all"]), ("Ship it", &["release"]), ("Look after it", &["doctor", "completions"])];
+
+const EXAMPLES: [(&str, &str); 3] = [
+    ("cargo xtask test-all", "run all tests"),
+    ("cargo xtask release --no-push --allow-unfinished", "build the 17 images, with cargo and git alone"),
+    ("cargo xtask doctor", "what is missing on this machine"),
+];
+
+/// The help of `cargo xtask` without arguments.
+pub(crate) fn overview(global: &Global) -> Exit {
+    let command = Cli::command();
+    let about = |name: &str| command.find_subcommand(name).and_then(|found| found.get_about()).map(ToString::to_string);
+    let mut text =
+        "Release, test and look after the preservation services.\n\nUsage: cargo xtask <COMMAND>\n".to_owned();
+    for (heading, names) in GROUPS {
+        let _ = writeln!(text, "\n{heading}");
+        for name in names {
+            let _ = writeln!(text, "  {name:<14} {}", about(name).unwrap_or_default());
+        }
+    }
+    text.push_str("\nExamples\n");
+    for (line, what) in EXAMPLES {
+        let _ = writeln!(text, "  {line:<50} {what}");
+    }
+    text.push_str("\n`cargo xtask <COMMAND> --help` explains a command and its exit codes.");
+    let ui = Ui::new("help", global);
+    ui.answer(&text);
+    ui.finish(Ok(Exit::Done))
+}
+
+/// Prints clap's message (help, or what is wrong) and gives the exit code.
+pub(crate) fn usage(error: &clap::Error) -> Exit {
+    let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+    // Printing fails when the reader is gone.
+    let _ = error.print();
+    let args: Vec<String> = std::env::args().collect();
+    if args.iter().any(|arg| arg == "--format=json") || args.windows(2).any(|pair| pair == ["--format", "json"]) {
+        let global = Global::for_records();
+        let ui = Ui::new("help", &global);
+        ui.record(
+            "result",
+            &json!({ "status": exit.status(), "exit_code": exit as u8, "reason": error.kind().as_str() }),
+        );
+    }
+    exit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_stands_in_the_overview_once() {
+        let mut grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        let command = Cli::command();
+        let mut all: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+        grouped.sort_unstable();
+        all.sort_unstable();
+        assert_eq!(grouped, all);
+    }
+}

@@ -1,0 +1,94 @@
+//! `completions`: scripts with which `cargo xtask <TAB>` completes in bash, zsh and fish.
+//!
+//! clap_complete knows programs, not subcommands of somebody else's program. So it writes the completion of a program
+//! named `cargo-xtask`, and a few lines per shell hand it what follows `cargo xtask`, leaving the rest of cargo's
+//! completion as it was.
+
+use std::io;
+
+use clap::CommandFactory;
+use clap_complete::{generate, shells};
+
+use crate::cli::{Cli, Shell};
+use crate::exit::Exit;
+use crate::ui::emit;
+
+pub(crate) fn print(shell: Shell) -> Exit {
+    emit(&mut io::stdout(), &script(shell));
+    Exit::Done
+}
+
+fn script(shell: Shell) -> String {
+    let mut command = Cli::command().bin_name("cargo-xtask");
+    let mut own = Vec::new();
+    match shell {
+        Shell::Bash => generate(shells::Bash, &mut command, "cargo-xtask", &mut own),
+        Shell::Zsh => generate(shells::Zsh, &mut command, "cargo-xtask", &mut own),
+        Shell::Fish => generate(shells::Fish, &mut command, "cargo-xtask", &mut own),
+    }
+    let own = String::from_utf8_lossy(&own);
+    let hook = match shell {
+        Shell::Bash => BASH,
+        Shell::Zsh => ZSH,
+        Shell::Fish => FISH,
+    };
+    format!("{own}\n{hook}")
+}
+
+const BASH: &str = r#"
+# cargo xtask: hand over to the function above; everything else stays with cargo's own completion.
+if [[ -z ${__cargo_before_xtask+set} ]]; then
+    complete -p cargo &>/dev/null || { declare -F _comp_load >/dev/null && _comp_load cargo; } \
+        || { declare -F _completion_loader >/dev/null && _completion_loader cargo; } &>/dev/null
+    __cargo_before_xtask=$(complete -p cargo 2>/dev/null | sed -n 's/.*-F \([^ ]*\).*/\1/p')
+fi
+_cargo_then_xtask() {
+    if [[ $COMP_CWORD -gt 1 && ${COMP_WORDS[1]} == xtask ]]; then
+        COMP_WORDS=(cargo-xtask "${COMP_WORDS[@]:2}")
+        COMP_CWORD=$((COMP_CWORD - 1))
+        _cargo-xtask cargo-xtask "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+        return
+    fi
+    COMPREPLY=()
+    [[ -n $__cargo_before_xtask ]] && "$__cargo_before_xtask" "$@"
+    if [[ $COMP_CWORD -eq 1 && xtask == "$2"* && " ${COMPREPLY[*]} " != *" xtask "* ]]; then
+        COMPREPLY+=(xtask)
+    fi
+}
+complete -o bashdefault -o default -F _cargo_then_xtask cargo
+"#;
+
+const ZSH: &str = r#"
+# cargo xtask: hand over to the function above; everything else stays with cargo's own completion.
+(( ${+__cargo_before_xtask} )) || typeset -g __cargo_before_xtask=${_comps[cargo]:-}
+_cargo_then_xtask() {
+    if (( CURRENT > 2 )) && [[ $words[2] == xtask ]]; then
+        words=(cargo-xtask "${(@)words[3,-1]}")
+        (( CURRENT-- ))
+        _cargo-xtask
+    elif [[ -n $__cargo_before_xtask ]]; then
+        $__cargo_before_xtask
+        (( CURRENT == 2 )) && compadd xtask
+    elif (( CURRENT == 2 )); then
+        compadd xtask
+    fi
+}
+compdef _cargo_then_xtask cargo
+"#;
+
+const FISH: &str = r#"
+# cargo xtask: ask for the completions of the line as if it were that program's.
+function __cargo_xtask_line
+    set -l words (commandline -opc)
+    complete -C (string join ' ' -- cargo-xtask (string escape -- $words[3..]) (commandline -ct | string escape))
+end
+function __cargo_xtask_given
+    set -l words (commandline -opc)
+    test (count $words) -ge 2; and test $words[2] = xtask
+end
+function __cargo_xtask_not_given
+    test (count (commandline -opc)) -eq 1
+end
+complete -c cargo -n __cargo_xtask_not_given -a xtask -d 'Release, test and look after the services'
+complete -c cargo -n __cargo_xtask_given -f -a '(__cargo_xtask_line)'
+"#;

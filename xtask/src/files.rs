@@ -1,0 +1,170 @@
+//! Files written so that a full disk or a kill leaves either the old or the new content, and the lock of a command.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::exit::Exit;
+
+/// Writes `bytes` to `path` atomically: a temporary file beside it, synced, renamed over it.
+pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    let temporary = sibling(path, "tmp");
+    let written = (|| -> io::Result<()> {
+        let mut file = File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        parent(path).map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    })();
+    if written.is_err() {
+        // The write failed; that error is the one to report.
+        let _ = fs::remove_file(&temporary);
+    }
+    written.with_context(|| format!("writing {} (nothing was changed)", path.display()))
+}
+
+/// Puts the folder `fresh` in the place of `path`; what stood there before is removed.
+pub(crate) fn replace_folder(fresh: &Path, path: &Path) -> Result<()> {
+    let context = || format!("moving {} to {}", fresh.display(), path.display());
+    let old = sibling(path, "old");
+    let stood = path.exists();
+    if stood {
+        fs::rename(path, &old).with_context(context)?;
+    }
+    if let Err(error) = fs::rename(fresh, path) {
+        if stood {
+            fs::rename(&old, path).with_context(context)?;
+        }
+        return Err(error).with_context(context);
+    }
+    if stood {
+        fs::remove_dir_all(&old).with_context(|| format!("removing {}", old.display()))?;
+    }
+    Ok(())
+}
+
+/// A hidden name beside `path` that no other process uses.
+pub(crate) fn sibling(path: &Path, purpose: &str) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{purpose}-{}", std::process::id()))
+}
+
+/// A folder that goes away with the value, for what must not outlive a run.
+#[derive(Debug)]
+pub(crate) struct ScratchFolder(PathBuf);
+
+impl ScratchFolder {
+    /// Makes a folder that only this user can read, below the system's folder for temporary files.
+    pub(crate) fn new(purpose: &str) -> Result<Self> {
+        use std::os::unix::fs::DirBuilderExt;
+        let path = std::env::temp_dir().join(format!("xtask-{purpose}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .with_context(|| format!("making the temporary folder {}", path.display()))?;
+        Ok(Self(path))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for ScratchFolder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Held while a command does what must not happen twice at a time. The operating system drops it with the process.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock at `path`, or ends with [`Exit::Busy`] and the name of who holds it.
+    pub(crate) fn take(path: &Path, command: &str) -> Result<Self> {
+        if let Some(folder) = parent(path) {
+            fs::create_dir_all(folder).with_context(|| format!("making the folder {}", folder.display()))?;
+        }
+        let mut file = File::options()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(path)
+            .with_context(|| format!("opening the lock {}", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let _ = file.read_to_string(&mut holder);
+                return Err(Exit::Busy.stop(
+                    format!("another `cargo xtask {command}` is running ({})", holder.trim()),
+                    "wait for it, or stop it with Ctrl-C in its terminal; nothing has been started here",
+                ));
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("locking {}", path.display()));
+            }
+        }
+        let note = (|| -> io::Result<()> {
+            file.set_len(0)?;
+            file.rewind()?;
+            write!(file, "process {}", std::process::id())
+        })();
+        note.with_context(|| format!("writing the lock {}", path.display()))?;
+        Ok(Self { _file: file })
+    }
+}
+
+fn parent(path: &Path) -> Option<&Path> {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_content_and_no_temporary_file() {
+        let folder = ScratchFolder::new("files-test").unwrap();
+        let target = folder.path().join("folder");
+        fs::create_dir(&target).unwrap();
+        fs::write(target.join("kept"), "old").unwrap();
+        // A folder cannot be replaced by a file: the rename fails after the temporary file was written.
+        let error = write_atomic(&target, b"new").unwrap_err();
+        assert!(error.to_string().contains("nothing was changed"), "{error:#}");
+        assert_eq!(fs::read_to_string(target.join("kept")).unwrap(), "old");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "the temporary file is gone");
+    }
+
+    #[test]
+    fn a_second_lock_is_busy_and_names_the_holder() {
+        let folder = ScratchFolder::new("lock-test").unwrap();
+        let path = folder.path().join("deep/lock");
+        let first = Lock::take(&path, "release").unwrap();
+        let error = Lock::take(&path, "release").unwrap_err();
+        assert_eq!(Exit::of(&error), Exit::Busy);
+        assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
+        drop(first);
+        Lock::take(&path, "release").unwrap();
+    }
+
+    #[test]
+    fn replacing_a_folder_removes_the_old_one() {
+        let scratch = ScratchFolder::new("replace-test").unwrap();
+        let (fresh, path) = (scratch.path().join("fresh"), scratch.path().join("path"));
+        for (folder, text) in [(&fresh, "new"), (&path, "old")] {
+            fs::create_dir(folder).unwrap();
+            fs::write(folder.join("file"), text).unwrap();
+        }
+        replace_folder(&fresh, &path).unwrap();
+        assert_eq!(fs::read_to_string(path.join("file")).unwrap(), "new");
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,63 @@
+//! The release manifest: which images, of which executables, of which commit, made with what. Deploying starts from it.
+
+use serde::Serialize;
+
+/// Raised when a field changes its meaning or goes.
+pub(crate) const SCHEMA: &str = "preserv-release/1";
+
+/// The content of `release-<tag>.json`.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Manifest {
+    pub(crate) schema: &'static str,
+    pub(crate) tag: String,
+    /// The full commit id.
+    pub(crate) commit: String,
+    pub(crate) branch: Option<String>,
+    pub(crate) dirty: bool,
+    pub(crate) unfinished: bool,
+    /// `HOST/PREFIX`.
+    pub(crate) registry: String,
+    /// The images stand in the registry under the tag. Without it the digests are those of the OCI layouts.
+    pub(crate) published: bool,
+    pub(crate) builds: Vec<Build>,
+    pub(crate) images: Vec<ManifestImage>,
+}
+
+/// How the executables of one platform were made.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Build {
+    pub(crate) platform: &'static str,
+    pub(crate) target: String,
+    pub(crate) rustc: String,
+    pub(crate) linker: String,
+    pub(crate) libc: String,
+}
+
+/// One service's image.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ManifestImage {
+    pub(crate) service: String,
+    /// `HOST/PREFIX/<service>:<tag>`.
+    pub(crate) reference: String,
+    /// The digest that the registry gives to the tag (of the list, for several platforms); none if it was not pushed.
+    pub(crate) digest: Option<String>,
+    pub(crate) platforms: Vec<ManifestPlatform>,
+}
+
+/// One service's image for one platform.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ManifestPlatform {
+    pub(crate) platform: &'static str,
+    /// Equal for equal executables, whatever the machine and the engine.
+    pub(crate) config_digest: String,
+    pub(crate) content_tag: String,
+    /// The registry's digest of this platform's manifest; none if it was not pushed.
+    pub(crate) manifest_digest: Option<String>,
+    /// Of the file in the image, in hexadecimal; the executable says the same with `--version`.
+    pub(crate) executable_sha256: String,
+    pub(crate) executable_bytes: u64,
+    pub(crate) compressed_bytes: u64,
+    pub(crate) unfinished: bool,
+    /// The executable was run to see that it says its own digest: natively, by an emulator, or not at all.
+    pub(crate) run_by: String,
+}

@@ -1,0 +1,246 @@
+//! The registry's side of a release, in two passes: first every image stands there under its content tag, then the release
+//! tags are set.
+//!
+//! A content tag names the image's configuration digest, so what stands is never sent again. A release tag is set once: one that
+//! stands for another image is refused, before anything is pushed.
+
+use anyhow::{Result, bail, ensure};
+
+use crate::docker::{Docker, Lookup, Registry, Stored};
+use crate::exit::Exit;
+use crate::image::Image;
+use crate::process;
+use crate::release::build;
+use crate::release::manifest::{Manifest, ManifestImage};
+use crate::ui::{Ui, megabytes};
+
+/// The state of an image for which there was nothing to do.
+pub(crate) const UNCHANGED: &str = "unchanged";
+
+/// Publishes all images under the tag and completes the manifest. Returns a word for each image.
+pub(crate) fn all(
+    docker: &Docker,
+    registry: &Registry,
+    tag: &str,
+    images: &[Vec<Image>],
+    manifest: &mut Manifest,
+    jobs: u8,
+    ui: &Ui,
+) -> Result<Vec<&'static str>> {
+    let items: Vec<Item<'_>> = manifest
+        .images
+        .iter()
+        .zip(images)
+        .map(|(entry, images)| Item { repository: registry.repository(&entry.service), entry, images })
+        .collect();
+    let names: Vec<String> = items.iter().map(|item| item.entry.service.clone()).collect();
+    let jobs = usize::from(jobs);
+
+    let standing = process::in_parallel(jobs, &items, |item| item.standing(docker, tag))?;
+    let standing = all_or_list("looking at the tags that stand", &names, standing)?;
+    let refused: Vec<String> = items
+        .iter()
+        .zip(&standing)
+        .filter(|(_, standing)| matches!(standing, Standing::Another(_)))
+        .map(|(item, standing)| format!("  {}:{tag} stands for {standing}", item.repository))
+        .collect();
+    if !refused.is_empty() {
+        return Err(Exit::Refused.stop(
+            format!(
+                "tags are never moved, and {} of them stand for other images:\n{}",
+                refused.len(),
+                refused.join("\n")
+            ),
+            "commit what differs, so that the release gets a tag of its own; nothing was pushed",
+        ));
+    }
+
+    let progress = ui.progress("pushing", items.len() as u64);
+    let pushed = process::in_parallel(jobs, &items, |item| {
+        let pushed = item.push(docker)?;
+        let bytes: u64 = pushed.iter().map(|pushed| pushed.sent_bytes).sum();
+        let what = if bytes == 0 { "stands already".to_owned() } else { format!("{} sent", megabytes(bytes)) };
+        progress.step(&format!("{} {what}", item.entry.service));
+        Ok(pushed)
+    })?;
+    drop(progress);
+    let pushed = all_or_list("pushing the images (no release tag was set)", &names, pushed)?;
+
+    let progress = ui.progress("tagging", items.len() as u64);
+    let work: Vec<(&Item<'_>, &Vec<Pushed>)> = items.iter().zip(&pushed).collect();
+    let tagged = process::in_parallel(jobs, &work, |(item, pushed)| {
+        let done = item.tag(docker, tag, pushed)?;
+        progress.step(&item.entry.service);
+        Ok(done)
+    })?;
+    drop(progress);
+    let stand = tagged.iter().zip(&names).filter(|(result, _)| result.is_ok()).map(|(_, name)| name.as_str());
+    let stand: Vec<&str> = stand.collect();
+    let doing = format!("setting the tag {tag} (it stands for {}; run the release again to complete it)", list(&stand));
+    let tagged = all_or_list(&doing, &names, tagged)?;
+
+    let content: Vec<String> = items.iter().flat_map(Item::content_references).collect();
+    docker.untag(&content);
+    let states = items.iter().zip(&tagged).zip(&pushed).map(|((_, (_, set)), pushed)| match (*set, sent(pushed)) {
+        (false, _) => UNCHANGED,
+        (true, 0) => "tagged",
+        (true, _) => "pushed",
+    });
+    let states = states.collect();
+    drop(work);
+    for ((entry, (digest, _)), pushed) in manifest.images.iter_mut().zip(tagged).zip(pushed) {
+        entry.digest = Some(digest);
+        for (platform, pushed) in entry.platforms.iter_mut().zip(pushed) {
+            platform.manifest_digest = Some(pushed.digest);
+        }
+    }
+    manifest.published = true;
+    Ok(states)
+}
+
+fn sent(pushed: &[Pushed]) -> u64 {
+    pushed.iter().map(|pushed| pushed.sent_bytes).sum()
+}
+
+/// A service on its way.
+struct Item<'a> {
+    repository: String,
+    entry: &'a ManifestImage,
+    images: &'a [Image],
+}
+
+/// What the release tag stands for before the run.
+enum Standing {
+    /// The registry says that there is none.
+    Nothing,
+    These,
+    /// Configuration digests.
+    Another(Vec<String>),
+}
+
+impl std::fmt::Display for Standing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Standing::Nothing => f.write_str("nothing"),
+            Standing::These => f.write_str("these images"),
+            Standing::Another(configs) => write!(f, "an image with the configuration {}", configs.join(" and ")),
+        }
+    }
+}
+
+/// An image that the registry holds under its content tag.
+struct Pushed {
+    digest: String,
+    /// 0 if it stood there already.
+    sent_bytes: u64,
+}
+
+impl Item<'_> {
+    fn content_references(&self) -> Vec<String> {
+        self.images.iter().map(|image| format!("{}:{}", self.repository, image.content_tag())).collect()
+    }
+
+    fn standing(&self, docker: &Docker, tag: &str) -> Result<Standing> {
+        let Lookup::Found(stored) = docker.lookup(&format!("{}:{tag}", self.repository))? else {
+            return Ok(Standing::Nothing);
+        };
+        let mut found: Vec<String> = stored.into_iter().map(|stored| stored.config_digest).collect();
+        let mut ours: Vec<String> = self.images.iter().map(|image| image.config_digest.clone()).collect();
+        found.sort();
+        ours.sort();
+        Ok(if found == ours { Standing::These } else { Standing::Another(found) })
+    }
+
+    /// First pass: every platform's image stands under its content tag, and was read back.
+    fn push(&self, docker: &Docker) -> Result<Vec<Pushed>> {
+        let push_one = |image: &Image, reference: &String| {
+            if let Some(stored) = read(docker, reference, image)? {
+                return Ok(Pushed { digest: stored.digest, sent_bytes: 0 });
+            }
+            docker.load(image, reference)?;
+            if image.platform.is_native() {
+                let executable = self.entry.platforms.iter().find(|platform| platform.platform == image.platform.name);
+                let digest = executable.map(|executable| format!("sha256:{}", executable.executable_sha256));
+                build::version(&self.entry.service, &digest.unwrap_or_default(), &docker.run_version(reference)?)?;
+            }
+            let (digest, _) = docker.push(reference)?;
+            match read(docker, reference, image)? {
+                Some(stored) if stored.digest == digest => Ok(Pushed { digest, sent_bytes: stored.bytes }),
+                Some(stored) => bail!("{reference} was pushed as {digest}, but the registry gives {}", stored.digest),
+                None => bail!("{reference} was pushed as {digest}, but the registry does not have it"),
+            }
+        };
+        self.images
+            .iter()
+            .zip(&self.content_references())
+            .map(|(image, reference)| push_one(image, reference))
+            .collect()
+    }
+
+    /// Second pass: sets the release tag and reads it back. Returns its digest, and whether it had to be set.
+    fn tag(&self, docker: &Docker, tag: &str, pushed: &[Pushed]) -> Result<(String, bool)> {
+        let before = self.standing(docker, tag)?;
+        match &before {
+            // The content tag was found by the same question a moment ago, so this absence is one.
+            Standing::Nothing => match (pushed, self.images) {
+                ([one], [image]) => docker.tag(&self.repository, &image.content_tag(), &one.digest, tag)?,
+                _ => {
+                    let digests: Vec<String> = pushed.iter().map(|pushed| pushed.digest.clone()).collect();
+                    docker.tag_list(&self.repository, &digests, tag)?;
+                }
+            },
+            Standing::These => {}
+            Standing::Another(_) => {
+                let what = format!("{}:{tag} now stands for {before}: another release ran meanwhile", self.repository);
+                return Err(Exit::Refused.stop(what, "find out who releases from where; tags are never moved"));
+            }
+        }
+        let Lookup::Found(stored) = docker.lookup(&format!("{}:{tag}", self.repository))? else {
+            bail!("the tag was set, but the registry does not have it");
+        };
+        let digests: Vec<&str> = stored.iter().map(|stored| stored.digest.as_str()).collect();
+        let expected: Vec<&str> = pushed.iter().map(|pushed| pushed.digest.as_str()).collect();
+        ensure!(digests == expected, "the tag stands for {digests:?}, but {expected:?} were checked: do not use it");
+        let digest = match digests.as_slice() {
+            [one] => (*one).to_owned(),
+            _ => docker.list_digest(&self.repository, tag)?,
+        };
+        Ok((digest, matches!(before, Standing::Nothing)))
+    }
+}
+
+/// What the registry has under a content tag, if it is this image.
+fn read(docker: &Docker, reference: &str, image: &Image) -> Result<Option<Stored>> {
+    let Lookup::Found(stored) = docker.lookup(reference)? else { return Ok(None) };
+    match stored.as_slice() {
+        [one] if one.config_digest == image.config_digest => Ok(Some(one.clone())),
+        other => bail!("{reference} should hold the configuration {}, but holds {other:?}", image.config_digest),
+    }
+}
+
+/// All values, or one error that lists every failure by name, with their exit code if they agree on one.
+pub(crate) fn all_or_list<T>(doing: &str, names: &[String], results: Vec<Result<T>>) -> Result<Vec<T>> {
+    let total = results.len();
+    let mut values = Vec::with_capacity(total);
+    let mut failures = Vec::new();
+    for (name, result) in names.iter().zip(results) {
+        match result {
+            Ok(value) => values.push(value),
+            Err(error) => failures.push((name, error)),
+        }
+    }
+    let Some((_, first)) = failures.first() else { return Ok(values) };
+    let exit = Exit::of(first);
+    let exit = if failures.iter().all(|(_, error)| Exit::of(error) == exit) { exit } else { Exit::Failed };
+    let lines: Vec<String> = failures.iter().map(|(name, error)| format!("  {name}: {error:#}")).collect();
+    let next = if exit == Exit::Unavailable {
+        "log in, then run the release again"
+    } else {
+        "mend that, then run the release again: it finishes only what is missing"
+    };
+    Err(exit.stop(format!("{doing}: {} of {total} failed\n{}", failures.len(), lines.join("\n")), next))
+}
+
+fn list(names: &[&str]) -> String {
+    if names.is_empty() { "none of them".to_owned() } else { names.join(", ") }
+}

@@ -1,0 +1,305 @@
+//! What the user sees: a narrative on stderr, the answer on stdout, JSON Lines for machines, progress on a terminal.
+//!
+//! With `--format json` stdout carries records only and everything for people goes to stderr. The records are written below `target/xtask/<command>/<run>` as well.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::Mutex;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Map, Value, json};
+
+use crate::cli::{Color, Format, Global};
+use crate::exit::{Exit, Stop};
+
+/// The `schema` field of every record; raised when a field changes its meaning or goes.
+const SCHEMA: &str = "preserv-xtask/1";
+
+#[derive(Debug)]
+pub(crate) struct Ui {
+    command: &'static str,
+    run_id: String,
+    json: bool,
+    quiet: bool,
+    verbose: bool,
+    color: bool,
+    bars: MultiProgress,
+    interactive: bool,
+    started: Instant,
+    files: Mutex<Option<RunFiles>>,
+    result: Mutex<Map<String, Value>>,
+}
+
+#[derive(Debug)]
+struct RunFiles {
+    folder: PathBuf,
+    records: File,
+    log: File,
+}
+
+impl Ui {
+    pub(crate) fn new(command: &'static str, global: &Global) -> Self {
+        let terminal = io::stderr().is_terminal();
+        let color = match global.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        };
+        let interactive = terminal && !global.quiet && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let target = if interactive { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        Self {
+            command,
+            run_id: format!("{}-{}", now.replace(['-', ':'], ""), process::id()),
+            json: global.format == Format::Json,
+            quiet: global.quiet,
+            verbose: global.verbose,
+            color,
+            bars: MultiProgress::with_draw_target(target),
+            interactive,
+            started: Instant::now(),
+            files: Mutex::new(None),
+            result: Mutex::new(Map::new()),
+        }
+    }
+
+    /// Keeps records and log of this run below `target`, and returns the folder.
+    pub(crate) fn keep_below(&self, target: &Path) -> Result<PathBuf> {
+        let folder = target.join("xtask").join(self.command).join("runs").join(&self.run_id);
+        let opened = (|| -> io::Result<RunFiles> {
+            fs::create_dir_all(&folder)?;
+            let open = |name| File::options().append(true).create(true).open(folder.join(name));
+            Ok(RunFiles { records: open("records.jsonl")?, log: open("log.txt")?, folder: folder.clone() })
+        })();
+        let files = opened.with_context(|| format!("making the folder of this run, {}", folder.display()))?;
+        *lock(&self.files) = Some(files);
+        Ok(folder)
+    }
+
+    /// A line of the narrative.
+    pub(crate) fn say(&self, line: &str) {
+        self.log(line);
+        if !self.quiet {
+            self.print(line);
+        }
+    }
+
+    /// A line for `--verbose`; the log has it always.
+    pub(crate) fn detail(&self, line: &str) {
+        self.log(line);
+        if self.verbose {
+            self.print(&self.paint(Paint::Dim, line));
+        }
+    }
+
+    pub(crate) fn warn(&self, line: &str) {
+        self.log(&format!("warning: {line}"));
+        if !self.quiet {
+            self.print(&format!("{} {line}", self.paint(Paint::Yellow, "warning:")));
+        }
+        self.record("warning", &json!({ "message": line }));
+    }
+
+    /// What the command was called for: to stdout, or to stderr when stdout carries records.
+    pub(crate) fn answer(&self, text: &str) {
+        self.log(text);
+        if self.json {
+            if !self.quiet {
+                self.print(text);
+            }
+            return;
+        }
+        self.bars.suspend(|| emit(&mut io::stdout(), text));
+    }
+
+    /// A record for machines. `fields` is an object.
+    pub(crate) fn record(&self, kind: &str, fields: &Value) {
+        let mut record = json!({
+            "schema": SCHEMA,
+            "ts": humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
+            "command": self.command,
+            "run_id": self.run_id,
+            "type": kind,
+        });
+        if let (Some(record), Some(fields)) = (record.as_object_mut(), fields.as_object()) {
+            record.extend(fields.clone());
+        }
+        let line = record.to_string();
+        if let Some(files) = lock(&self.files).as_mut() {
+            // The record on stdout is the one that counts; a full disk must not end a run that needs no more of it.
+            let _ = writeln!(files.records, "{line}");
+        }
+        if self.json {
+            self.bars.suspend(|| emit(&mut io::stdout(), &line));
+        }
+    }
+
+    /// Adds a field to the final `result` record.
+    pub(crate) fn result(&self, name: &str, value: Value) {
+        lock(&self.result).insert(name.to_owned(), value);
+    }
+
+    /// Prints the error, if there is one, and the final record; gives the exit code.
+    pub(crate) fn finish(&self, outcome: Result<Exit>) -> Exit {
+        let (exit, reason) = match &outcome {
+            Ok(exit) => (*exit, None),
+            Err(error) => (Exit::of(error), Some(format!("{error:#}"))),
+        };
+        if let Err(error) = &outcome {
+            let mut text = format!("{} {error:#}", self.paint(Paint::Red, "error:"));
+            if let Some(next) = error.chain().find_map(|cause| cause.downcast_ref::<Stop>()).map(Stop::next)
+                && !next.is_empty()
+            {
+                let _ = write!(text, "\n{} {next}", self.paint(Paint::Bold, "next:"));
+            }
+            if let Some(folder) = lock(&self.files).as_ref().map(|files| files.folder.clone()) {
+                let _ =
+                    write!(text, "\n{}", self.paint(Paint::Dim, &format!("log: {}", folder.join("log.txt").display())));
+            }
+            self.log(&text);
+            self.print(&text);
+        }
+        let mut fields = json!({
+            "status": exit.status(),
+            "exit_code": exit as u8,
+            "reason": reason,
+            "seconds": self.started.elapsed().as_secs_f64(),
+        });
+        if let Some(fields) = fields.as_object_mut() {
+            fields.append(&mut lock(&self.result));
+        }
+        self.record("result", &fields);
+        exit
+    }
+
+    /// Only the answer is wanted.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// The time since the command began.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Progress of `total` things (0: not known yet): a bar on a terminal, a plain line for each step elsewhere.
+    pub(crate) fn progress(&self, what: &'static str, total: u64) -> Progress<'_> {
+        let bar = self.bars.add(ProgressBar::new(total));
+        if let Ok(style) = ProgressStyle::with_template("  {prefix:<10} {bar:28} {pos}/{len}  {elapsed}  {wide_msg}") {
+            bar.set_style(style.progress_chars("━╸─"));
+        }
+        bar.set_prefix(what);
+        if self.interactive {
+            bar.enable_steady_tick(Duration::from_millis(200));
+        }
+        Progress { ui: self, what, bar }
+    }
+
+    pub(crate) fn paint(&self, paint: Paint, text: &str) -> String {
+        if self.color { format!("\x1b[{}m{text}\x1b[0m", paint as u8) } else { text.to_owned() }
+    }
+
+    fn print(&self, text: &str) {
+        self.bars.suspend(|| emit(&mut io::stderr(), text));
+    }
+
+    fn log(&self, text: &str) {
+        if let Some(files) = lock(&self.files).as_mut() {
+            let _ = writeln!(files.log, "{text}");
+        }
+    }
+}
+
+/// A progress bar, or plain lines.
+#[derive(Debug)]
+pub(crate) struct Progress<'a> {
+    ui: &'a Ui,
+    what: &'static str,
+    bar: ProgressBar,
+}
+
+impl Progress<'_> {
+    /// One more is done.
+    pub(crate) fn step(&self, name: &str) {
+        self.bar.inc(1);
+        self.bar.set_message(name.to_owned());
+        if !self.ui.interactive {
+            let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
+            self.ui.say(&format!("  {:<10} {done}/{total}  {name}", self.what));
+        }
+    }
+
+    /// `done` of `total` are done; for steps too many to print each as a line.
+    pub(crate) fn set(&self, done: u64, total: u64, name: &str) {
+        self.bar.set_length(total);
+        self.bar.set_position(done);
+        self.bar.set_message(name.to_owned());
+    }
+}
+
+impl Drop for Progress<'_> {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+        self.ui.bars.remove(&self.bar);
+    }
+}
+
+/// The few colours in use; the numbers are the terminal's codes.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+pub(crate) enum Paint {
+    Bold = 1,
+    Dim = 2,
+    Red = 31,
+    Green = 32,
+    Yellow = 33,
+}
+
+/// Prints without a terminal's care: a closed pipe (`| head`) is no error of the command.
+pub(crate) fn emit(to: &mut dyn Write, text: &str) {
+    let _ = writeln!(to, "{text}").and_then(|()| to.flush());
+}
+
+/// Aligns the rows of a table; the last column is not padded.
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A count of bytes for people.
+pub(crate) fn megabytes(bytes: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+    let megabytes = bytes as f64 / 1e6;
+    format!("{megabytes:.1} MB")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_align_and_do_not_pad_the_last_column() {
+        let rows = [vec!["a".into(), "bb".into()], vec!["ccc".into(), "d".into()]];
+        assert_eq!(table(&rows), "a    bb\nccc  d");
+    }
+
+    #[test]
+    fn sizes_are_decimal_megabytes() {
+        assert_eq!(megabytes(1_250_000), "1.2 MB");
+    }
+}
