@@ -1,3 +1,4 @@
 //! All integration tests, in one binary: cargo links it once. One module per thing tested.
 
+mod release;
 mod support;

@@ -104,13 +104,15 @@ enum Input {
 
 /// A child process to be.
 pub(crate) struct Process {
-    program: PathBuf,
+    program: OsString,
     args: Vec<OsString>,
     dir: Option<PathBuf>,
     env: Vec<(OsString, OsString)>,
     only_env: bool,
     input: Input,
     limit: Option<Duration>,
+    merged: bool,
+    end_leftovers: bool,
 }
 
 /// What a child left.
@@ -123,6 +125,8 @@ pub(crate) struct Finished {
     pub(crate) stderr: String,
     /// It was ended because its own limit ran out.
     pub(crate) over_limit: bool,
+    /// Processes of its group outlived it, and were ended ([`Process::end_leftovers`]).
+    pub(crate) leftovers: bool,
 }
 
 impl Finished {
@@ -150,7 +154,7 @@ pub(crate) fn last_lines(text: &str, count: usize) -> String {
 }
 
 impl Process {
-    pub(crate) fn new(program: impl Into<PathBuf>) -> Self {
+    pub(crate) fn new(program: impl Into<OsString>) -> Self {
         Self {
             program: program.into(),
             args: Vec::new(),
@@ -159,6 +163,8 @@ impl Process {
             only_env: false,
             input: Input::Nothing,
             limit: None,
+            merged: false,
+            end_leftovers: false,
         }
     }
 
@@ -201,9 +207,21 @@ impl Process {
         self
     }
 
+    /// Sends both outputs through one pipe, as [`Stream::Out`], so that the order of their lines is kept.
+    pub(crate) fn merge_outputs(mut self) -> Self {
+        self.merged = true;
+        self
+    }
+
+    /// Ends what is left of the child's group after the child itself, also when it ended by itself.
+    pub(crate) fn end_leftovers(mut self) -> Self {
+        self.end_leftovers = true;
+        self
+    }
+
     /// The command as one would type it.
-    fn shown(&self) -> String {
-        let words = std::iter::once(self.program.file_name().unwrap_or(self.program.as_os_str()).to_string_lossy())
+    pub(crate) fn shown(&self) -> String {
+        let words = std::iter::once(Path::new(&self.program).file_name().unwrap_or(&self.program).to_string_lossy())
             .chain(self.args.iter().map(|arg| arg.to_string_lossy()));
         let quoted = words.map(|word| {
             let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,@%+".contains(c);
@@ -229,7 +247,12 @@ impl Process {
         let command = self.shown();
         let starting = || format!("starting `{command}`");
         let (out_reader, out_writer) = io::pipe().with_context(starting)?;
-        let (err_reader, err_writer) = io::pipe().with_context(starting)?;
+        let (err_reader, err_writer) = if self.merged {
+            (None, out_writer.try_clone().with_context(starting)?)
+        } else {
+            let (reader, writer) = io::pipe().with_context(starting)?;
+            (Some(reader), writer)
+        };
         let mut expression = duct::cmd(&self.program, &self.args)
             .stdout_file(out_writer)
             .stderr_file(err_writer)
@@ -269,7 +292,8 @@ impl Process {
         let feeder = feeder.map(|(feed, mut writer)| thread::spawn(move || feed(&mut writer)));
 
         let (sender, lines) = mpsc::sync_channel(1024);
-        for (stream, reader) in [(Stream::Out, out_reader), (Stream::Err, err_reader)] {
+        for (stream, reader) in [(Stream::Out, Some(out_reader)), (Stream::Err, err_reader)] {
+            let Some(reader) = reader else { continue };
             let sender = sender.clone();
             thread::spawn(move || read_lines(stream, reader, &sender));
         }
@@ -290,6 +314,7 @@ impl Process {
         };
         let started = Instant::now();
         let mut ending = Ending::default();
+        let group = handle.pids();
         let status = loop {
             match lines.recv_timeout(Duration::from_millis(50)) {
                 Ok((stream, bytes)) => take(stream, &bytes),
@@ -300,13 +325,14 @@ impl Process {
                 break output.status;
             }
             let over_limit = self.limit.is_some_and(|limit| started.elapsed() > limit);
-            ending.step(over_limit, &handle.pids());
+            ending.step(over_limit, &group);
         };
+        let leftovers = (ending.since.is_some() || self.end_leftovers) && ending.leftovers(&group);
         let drained_by = Instant::now() + DRAIN;
         while let Ok((stream, bytes)) = lines.recv_timeout(drained_by.saturating_duration_since(Instant::now())) {
             take(stream, &bytes);
         }
-        if ending.since.is_some() && !ending.over_limit {
+        if ended().is_some() && ending.since.is_some() && !ending.over_limit {
             check_interrupt()?;
         }
         if let Some(fed) = feeder.and_then(|feeder| feeder.join().ok())
@@ -316,7 +342,7 @@ impl Process {
             fed.with_context(|| format!("feeding `{command}`"))?;
         }
         let [stdout, stderr] = kept;
-        Ok(Finished { command, code: status.code(), stdout, stderr, over_limit: ending.over_limit })
+        Ok(Finished { command, code: status.code(), stdout, stderr, over_limit: ending.over_limit, leftovers })
     }
 }
 
@@ -334,9 +360,23 @@ impl Ending {
         if why.is_none() && !over_limit {
             return;
         }
-        let since = *self.since.get_or_insert_with(Instant::now);
         self.over_limit = why.is_none();
-        let first = if why == Some(Exit::Interrupted) { Signal::INT } else { Signal::TERM };
+        self.signal(if why == Some(Exit::Interrupted) { Signal::INT } else { Signal::TERM }, pids);
+    }
+
+    /// Ends what the child left of its group, and tells whether there was anything.
+    fn leftovers(&mut self, pids: &[u32]) -> bool {
+        let found = is_group_alive(pids);
+        let killed_by = self.since.unwrap_or_else(Instant::now) + KILL_AFTER + DRAIN;
+        while is_group_alive(pids) && Instant::now() < killed_by {
+            self.signal(Signal::TERM, pids);
+            thread::sleep(Duration::from_millis(20));
+        }
+        found
+    }
+
+    fn signal(&mut self, first: Signal, pids: &[u32]) {
+        let since = *self.since.get_or_insert_with(Instant::now);
         let steps = [(Duration::ZERO, first), (TERM_AFTER, Signal::TERM), (KILL_AFTER, Signal::KILL)];
         while let Some((_, signal)) = steps.get(self.sent).filter(|(after, _)| since.elapsed() >= *after) {
             for pid in pids.iter().filter_map(|pid| Pid::from_raw(pid.cast_signed())) {
@@ -346,6 +386,20 @@ impl Ending {
             self.sent += 1;
         }
     }
+}
+
+/// A process of these groups runs. Zombies do not count: who should take note of them may never do so. Systems without
+/// `/proc` are taken at their word that the signals arrived.
+fn is_group_alive(pids: &[u32]) -> bool {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let stats = processes.filter_map(|process| std::fs::read_to_string(process.path().join("stat")).ok());
+    let alive_in = |stat: &str| {
+        let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+        let state = fields.next()?;
+        let group = fields.nth(1)?.parse().ok()?;
+        (!matches!(state, "Z" | "X")).then_some(group)
+    };
+    stats.filter_map(|stat| alive_in(&stat)).any(|group: u32| pids.contains(&group))
 }
 
 fn read_lines(stream: Stream, reader: impl io::Read, sender: &mpsc::SyncSender<(Stream, Vec<u8>)>) {
@@ -441,17 +495,29 @@ mod tests {
             .run()
             .unwrap();
         assert!(finished.over_limit && !finished.success());
-        let grandchild = Pid::from_raw(finished.stdout.trim().parse().unwrap()).unwrap();
-        let deadline = Instant::now() + Duration::from_secs(10);
-        // A zombie whose parent has not taken note of it yet still counts as a process.
-        let alive = || {
-            std::fs::read_to_string(format!("/proc/{}/stat", grandchild.as_raw_nonzero()))
-                .is_ok_and(|stat| !stat.contains(") Z"))
-        };
-        while alive() {
-            assert!(Instant::now() < deadline, "process {grandchild:?} is still alive");
-            thread::sleep(Duration::from_millis(20));
-        }
+        assert!(!is_alive(finished.stdout.trim()));
+    }
+
+    /// A zombie whose parent has not taken note of it yet still counts as a process, but not as alive.
+    fn is_alive(pid: &str) -> bool {
+        std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z"))
+    }
+
+    #[test]
+    fn what_a_child_leaves_of_its_group_is_ended() {
+        let script = "sleep 1000 >/dev/null 2>&1 & echo $!";
+        let finished = Process::new("sh").args(["-c", script]).end_leftovers().run().unwrap();
+        assert!(finished.success() && finished.leftovers && !finished.over_limit);
+        assert!(!is_alive(finished.stdout.trim()));
+        assert!(!Process::new("sh").args(["-c", "true"]).end_leftovers().run().unwrap().leftovers);
+    }
+
+    #[test]
+    fn merged_outputs_keep_their_order() {
+        let script = "for i in 1 2 3; do echo out $i; echo err $i >&2; done";
+        let finished = Process::new("sh").args(["-c", script]).merge_outputs().run().unwrap();
+        assert_eq!(finished.stdout, "out 1\nerr 1\nout 2\nerr 2\nout 3\nerr 3\n");
+        assert_eq!(finished.stderr, "");
     }
 
     #[test]

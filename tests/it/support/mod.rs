@@ -1,5 +1,7 @@
 //! What the tests share: the programs under test, scratch folders, and how a test says that it was skipped.
 
+pub(crate) mod workspace;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -9,15 +11,15 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// A program of this workspace, built when the first test asks for it.
+/// A program of this workspace: xtask or a service. Its package is built when the first test asks for it.
 pub(crate) fn program(name: &str) -> PathBuf {
-    static BUILT: OnceLock<()> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let status = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--package", "xtask", "--package", "apps"])
-            .current_dir(root())
-            .status();
-        assert!(status.unwrap().success(), "the programs under test do not build");
+    static XTASK: OnceLock<()> = OnceLock::new();
+    static APPS: OnceLock<()> = OnceLock::new();
+    let (built, package) = if name == "xtask" { (&XTASK, "xtask") } else { (&APPS, "apps") };
+    built.get_or_init(|| {
+        let build = ["build", "--quiet", "--package", package];
+        let status = Command::new(env!("CARGO")).args(build).current_dir(root()).status();
+        assert!(status.unwrap().success(), "the package {package} does not build");
     });
     // This executable is target/debug/deps/it-…; the programs are two levels up.
     let folder = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned();
@@ -42,5 +44,29 @@ pub(crate) fn skip(test: &str, reason: &str) {
     if let Some(path) = std::env::var_os("XTASK_SKIPPED") {
         let mut file = std::fs::File::options().append(true).create(true).open(path).unwrap();
         writeln!(file, "{test}: {reason}").unwrap();
+    }
+}
+
+/// A folder that goes away with the value.
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(crate) fn new(purpose: &str) -> Self {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("preserv-{purpose}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path.canonicalize().unwrap())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -1,0 +1,67 @@
+//! `cargo xtask release`: on a miniature workspace, since what is tested is the train and not the freight; and once on the
+//! real services.
+
+mod fake_docker;
+mod no_docker;
+mod real_docker;
+mod real_services;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// What a run printed and how it ended.
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+pub(crate) fn run(command: &mut Command) -> Ran {
+    command.stdin(std::process::Stdio::null());
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+}
+
+impl Ran {
+    /// Asserts the exit code and that the error says `text`.
+    #[track_caller]
+    pub(crate) fn fails(self, code: i32, text: &str) -> Self {
+        let shown = format!("stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        assert_eq!(self.code, Some(code), "{shown}");
+        assert!(self.stderr.contains(text), "`{text}` is not in\n{shown}");
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn succeeds(self) -> Self {
+        assert_eq!(self.code, Some(0), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+}
+
+pub(crate) fn read_json(path: &Path) -> Value {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).unwrap()
+}
+
+/// The configuration digests of a release manifest, in the order of its images.
+pub(crate) fn config_digests(manifest: &Value) -> Vec<String> {
+    let images = manifest["images"].as_array().unwrap();
+    images.iter().map(|image| image["platforms"][0]["config_digest"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Every file below a folder.
+pub(crate) fn files_below(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { found.push(path) }
+        }
+    }
+    found
+}
