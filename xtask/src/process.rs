@@ -332,7 +332,7 @@ impl Process {
         while let Ok((stream, bytes)) = lines.recv_timeout(drained_by.saturating_duration_since(Instant::now())) {
             take(stream, &bytes);
         }
-        if ended().is_some() && ending.since.is_some() && !ending.over_limit {
+        if ending.since.is_some() && !ending.over_limit {
             check_interrupt()?;
         }
         if let Some(fed) = feeder.and_then(|feeder| feeder.join().ok())
