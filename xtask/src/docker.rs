@@ -15,12 +15,43 @@ use crate::files::ScratchFolder;
 use crate::image::{Image, USER};
 use crate::process::{self, Finished, Process, Secret};
 
+/// Asks the client and, through it, the engine.
+const VERSION: [&str; 3] = ["version", "--format", "{{.Client.Version}} {{.Server.Version}}"];
 /// Pauses between the attempts at what may fail for a moment only.
 const BACK_OFF: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
 /// Limit of one short docker command.
 const SHORT: Duration = Duration::from_secs(120);
 /// Limit of loading or moving one image.
 const LONG: Duration = Duration::from_secs(1200);
+
+/// Client and engine, such as `client 28.2.2, engine 28.2.2`, with the user's own configuration; or what to do.
+pub(crate) fn version(limit: Duration) -> Result<String> {
+    let program = which::which("docker").map_err(|_| {
+        Exit::Unavailable.stop("docker is not on PATH", "apt-get install docker.io, or use --no-push, which needs none")
+    })?;
+    versions(Process::new(program).args(VERSION).limit(limit))
+}
+
+fn versions(command: Process) -> Result<String> {
+    let answer = command.run()?;
+    if !answer.success() {
+        let said = if answer.over_limit { "no answer in time" } else { &process::last_lines(&answer.stderr, 1) };
+        return Err(Exit::Unavailable.stop(
+            format!("the docker engine does not answer: {said}"),
+            "start it (systemctl start docker, or dockerd), or use --no-push, which needs none",
+        ));
+    }
+    let (client, engine) = answer.stdout.trim().split_once(' ').unwrap_or_default();
+    for (what, version) in [("client", client), ("engine", engine)] {
+        if !is_recent(version) {
+            return Err(Exit::Unavailable.stop(
+                format!("the docker {what} is version `{version}`, and 20.10 is the oldest that works"),
+                "upgrade docker, or use --no-push, which needs none",
+            ));
+        }
+    }
+    Ok(format!("client {client}, engine {engine}"))
+}
 
 /// Where images are pushed: `HOST[:PORT]/PREFIX`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,24 +132,7 @@ impl Docker {
         })?;
         let (config, has_credentials) = private_config(login.is_some())?;
         let mut docker = Self { program, config, registry, version: String::new(), has_credentials };
-        let format = "{{.Client.Version}} {{.Server.Version}}";
-        let answer = docker.command(&["version", "--format", format]).limit(SHORT).run()?;
-        if !answer.success() {
-            return Err(Exit::Unavailable.stop(
-                format!("the docker engine does not answer: {}", process::last_lines(&answer.stderr, 1)),
-                "start it (systemctl start docker, or dockerd), or use --no-push, which needs none",
-            ));
-        }
-        let (client, engine) = answer.stdout.trim().split_once(' ').unwrap_or_default();
-        for (what, version) in [("client", client), ("engine", engine)] {
-            if !is_recent(version) {
-                return Err(Exit::Unavailable.stop(
-                    format!("the docker {what} is version `{version}`, and 20.10 is the oldest that works"),
-                    "upgrade docker, or use --no-push, which needs none",
-                ));
-            }
-        }
-        docker.version = format!("client {client}, engine {engine}");
+        docker.version = versions(docker.command(&VERSION).limit(SHORT))?;
         Ok(docker)
     }
 

@@ -1,11 +1,13 @@
 //! Git: which commit is checked out, on which branch, and whether the tree is that commit.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use xshell::{Cmd, Shell, cmd};
 
 use crate::exit::Exit;
+use crate::process::Process;
 
 /// The state of a checkout.
 #[derive(Clone, Debug)]
@@ -90,10 +92,9 @@ fn differences(sh: &Shell) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// Git's version.
-pub(crate) fn version() -> Result<String> {
-    let sh = Shell::new()?;
-    read(cmd!(sh, "git --version"))
+/// What `git --version` says.
+pub(crate) fn version(limit: Duration) -> Result<String> {
+    Ok(Process::new("git").args(["--version"]).limit(limit).check()?.stdout.trim().to_owned())
 }
 
 fn read(command: Cmd<'_>) -> Result<String> {
