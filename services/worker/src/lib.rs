@@ -1,1 +1,36 @@
-//! x
+//! What every service shares: its command line, its settings, telemetry, signals, health, and the `main` that puts them
+//! in order. It knows nothing of bags; what a service does is its stage.
+//!
+//! An executable is a [`Program`] declared in `services/apps/src/bin`, and `main` is [`Program::main`]:
+//! command line → settings → telemetry → signals → one startup line → the stage → drain with a deadline → exit code.
+//!
+//! | Exit code | Meaning |
+//! |---|---|
+//! | 0 | done: drained after a signal, a single run finished, or a question was answered |
+//! | 1 | the stage failed or panicked, or the process could not start; `--health`: unhealthy |
+//! | 64 | wrong command line or settings (`EX_USAGE`); every problem is on stderr, one per line |
+//! | 69 | the program's stage is not built yet (`EX_UNAVAILABLE`); no connection was opened |
+//! | 75 | work was left behind: the drain missed its deadline or a second signal cut it short (`EX_TEMPFAIL`) |
+
+mod command_line;
+mod exit;
+mod health;
+mod help;
+mod identity;
+mod output;
+mod program;
+mod queue_worker;
+mod scanner;
+pub mod settings;
+mod signals;
+mod start;
+mod telemetry;
+
+pub use command_line::{Arguments, Flag, Operand, Takes};
+pub use health::{Heartbeat, InWork};
+pub use identity::Identity;
+pub use program::{Context, Kind, Limits, Program, Stage, StageFuture};
+pub use queue_worker::{Numbers, QueuePlan, QueueWorker};
+pub use scanner::{ScanPlan, Scanner, Schedule};
+/// Cancelled when the process is asked to stop.
+pub use tokio_util::sync::CancellationToken;

@@ -1,0 +1,20 @@
+//! Reads: WorkItems with the action `Glacier Restore`; which of their files S3 has brought back.
+//!
+//! Writes: restore requests to S3; once all files are there, a new WorkItem for `restore_file` or `restore_object`.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use worker::settings::{AwsBuckets, Redis, Registry, S3};
+use worker::{Program, QueueWorker, Stage};
+
+const PROGRAM: Program<QueueWorker, (Registry, Redis, S3, AwsBuckets)> = Program {
+    name: env!("CARGO_BIN_NAME"),
+    about: "Has S3 bring files back from Glacier, waits until they are there, and hands over to a restorer.",
+    kind: QueueWorker::new("restore_glacier").requeue_delay(Duration::from_hours(4)).least_attempts(4),
+    stage: Stage::Unfinished,
+};
+
+fn main() -> ExitCode {
+    PROGRAM.main()
+}

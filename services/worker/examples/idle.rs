@@ -1,0 +1,33 @@
+//! A program that does nothing but live: it beats, and ends when it is told to. The integration tests run it in place of a
+//! service; its limits are short so that they need not wait.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use worker::settings::{IngestTempDir, Redis, Registry, S3, Wasabi};
+use worker::{Context, Limits, Program, QueuePlan, QueueWorker, Stage};
+
+type Settings = (Registry, Redis, S3, Wasabi, IngestTempDir);
+
+const PROGRAM: Program<QueueWorker, Settings> = Program {
+    name: "idle",
+    about: "Lives and does nothing.",
+    kind: QueueWorker::new("nothing"),
+    stage: Stage::Run(|context| Box::pin(idle(context))),
+};
+
+fn main() -> ExitCode {
+    PROGRAM.main_within(Limits { drain: Duration::from_secs(20), stale_after: Duration::from_millis(1500) })
+}
+
+async fn idle(context: Context<QueuePlan, Settings>) -> anyhow::Result<()> {
+    while !context.shutdown.is_cancelled() {
+        context.heartbeat.beat();
+        let pause = Duration::from_millis(20);
+        tokio::select! {
+            () = context.shutdown.cancelled() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,95 @@
+//! The name of every setting that some service reads. What a value must look like is decided where it is read, in
+//! `sections.rs` and by the kinds of program.
+
+/// Which settings file is read: `.env.<APT_ENV>`, or `.env` when it is unset. Environment only.
+pub const APT_ENV: &str = "APT_ENV";
+/// `true` turns on what end-to-end tests rely on: the `e2e_*` topics and checks out of turn. Environment only.
+pub const APT_E2E: &str = "APT_E2E";
+/// The user's home, which `~/` in a path stands for. Environment only.
+pub(crate) const HOME: &str = "HOME";
+
+/// The least severe level that is logged: CRITICAL, ERROR, WARNING, NOTICE, INFO or DEBUG.
+pub const LOG_LEVEL: &str = "LOG_LEVEL";
+/// The folder of the log files, or `STDOUT`.
+pub const LOG_DIR: &str = "LOG_DIR";
+
+/// nsqlookupd's HTTP address, `host:port`. The Parameter Store calls it `NSQ_LOOKUP`.
+pub const NSQ_LOOKUPD: &str = "NSQ_LOOKUPD";
+/// nsqd's HTTP address, where messages are published.
+pub const NSQ_URL: &str = "NSQ_URL";
+
+/// The address of Registry, without `/admin-api`.
+pub const PRESERV_REGISTRY_URL: &str = "PRESERV_REGISTRY_URL";
+/// The version of Registry's API, such as `v3`.
+pub const PRESERV_REGISTRY_API_VERSION: &str = "PRESERV_REGISTRY_API_VERSION";
+/// The e-mail address of the Registry user; a system administrator.
+pub const PRESERV_REGISTRY_API_USER: &str = "PRESERV_REGISTRY_API_USER";
+/// That user's key. Secret.
+pub const PRESERV_REGISTRY_API_KEY: &str = "PRESERV_REGISTRY_API_KEY";
+
+/// Redis, `host:port`.
+pub const REDIS_URL: &str = "REDIS_URL";
+/// Redis's password, if it has one. Secret.
+pub const REDIS_PASSWORD: &str = "REDIS_PASSWORD";
+/// The database of the WorkItems' hashes; nothing else may be in it.
+pub const REDIS_DEFAULT_DB: &str = "REDIS_DEFAULT_DB";
+/// The database of leases and locks; the one after `REDIS_DEFAULT_DB` when unset.
+pub const REDIS_LEASE_DB: &str = "REDIS_LEASE_DB";
+
+/// S3 for receiving, staging and restoration buckets and for the buckets in AWS, `host` or `host:port`.
+pub const S3_AWS_HOST: &str = "S3_AWS_HOST";
+/// Access key of that S3; unset together with the secret, the task's role is used. Secret.
+pub const S3_AWS_KEY: &str = "S3_AWS_KEY";
+/// Secret key of that S3. Secret.
+pub const S3_AWS_SECRET: &str = "S3_AWS_SECRET";
+
+/// Wasabi's S3 host of each region, in both spellings that are in use.
+pub const S3_WASABI_HOST_OR: Spellings = Spellings("S3_WASABI_HOST_OR", "S3_NEWSTORAGEOPTION_HOST_OR");
+pub const S3_WASABI_HOST_TX: Spellings = Spellings("S3_WASABI_HOST_TX", "S3_NEWSTORAGEOPTION_HOST_TX");
+pub const S3_WASABI_HOST_VA: Spellings = Spellings("S3_WASABI_HOST_VA", "S3_NEWSTORAGEOPTION_HOST_VA");
+/// Wasabi's access key, for all regions. Secret.
+pub const S3_WASABI_KEY: Spellings = Spellings("S3_WASABI_KEY", "S3_NEWSTORAGEOPTION_KEY");
+/// Wasabi's secret key, for all regions. Secret.
+pub const S3_WASABI_SECRET: Spellings = Spellings("S3_WASABI_SECRET", "S3_NEWSTORAGEOPTION_SECRET");
+
+/// Where files wait between receiving and preservation. The name must contain `staging`.
+pub const STAGING_BUCKET: &str = "STAGING_BUCKET";
+
+/// The preservation buckets, by storage option and region: Ohio, Oregon, Texas, Virginia.
+pub const BUCKET_STANDARD_OR: &str = "BUCKET_STANDARD_OR";
+pub const BUCKET_STANDARD_VA: &str = "BUCKET_STANDARD_VA";
+pub const BUCKET_GLACIER_OH: &str = "BUCKET_GLACIER_OH";
+pub const BUCKET_GLACIER_OR: &str = "BUCKET_GLACIER_OR";
+pub const BUCKET_GLACIER_VA: &str = "BUCKET_GLACIER_VA";
+pub const BUCKET_GLACIER_DEEP_OH: &str = "BUCKET_GLACIER_DEEP_OH";
+pub const BUCKET_GLACIER_DEEP_OR: &str = "BUCKET_GLACIER_DEEP_OR";
+pub const BUCKET_GLACIER_DEEP_VA: &str = "BUCKET_GLACIER_DEEP_VA";
+pub const BUCKET_WASABI_OR: Spellings = Spellings("BUCKET_WASABI_OR", "BUCKET_NEWSTORAGEOPTION_OR");
+pub const BUCKET_WASABI_TX: Spellings = Spellings("BUCKET_WASABI_TX", "BUCKET_NEWSTORAGEOPTION_TX");
+pub const BUCKET_WASABI_VA: Spellings = Spellings("BUCKET_WASABI_VA", "BUCKET_NEWSTORAGEOPTION_VA");
+
+/// Scratch space of ingest; made at start.
+pub const INGEST_TEMP_DIR: &str = "INGEST_TEMP_DIR";
+/// Scratch space of bag restoration; made at start.
+pub const RESTORE_DIR: &str = "RESTORE_DIR";
+/// `BagIt` profiles that take the place of the built-in ones of the same file name.
+pub const PROFILES_DIR: &str = "PROFILES_DIR";
+
+/// How old, in days, a file's last fixity check may get.
+pub const MAX_DAYS_SINCE_LAST_FIXITY: &str = "MAX_DAYS_SINCE_LAST_FIXITY";
+/// How many files one run queues for fixity checks.
+pub const MAX_FIXITY_ITEMS_PER_RUN: &str = "MAX_FIXITY_ITEMS_PER_RUN";
+
+/// Pauses between runs, from the end of one to the start of the next. Go durations.
+pub const APT_QUEUE_INTERVAL: &str = "APT_QUEUE_INTERVAL";
+pub const INGEST_BUCKET_READER_INTERVAL: &str = "INGEST_BUCKET_READER_INTERVAL";
+pub const QUEUE_FIXITY_INTERVAL: &str = "QUEUE_FIXITY_INTERVAL";
+
+/// The three numbers of a queue worker: `<NAME OF THE EXECUTABLE><suffix>`. 0 and below mean the default.
+pub(crate) const BUFFER_SIZE: &str = "_BUFFER_SIZE";
+pub(crate) const WORKERS: &str = "_WORKERS";
+pub(crate) const MAX_ATTEMPTS: &str = "_MAX_ATTEMPTS";
+
+/// One setting under two names: the documentation's, and the one that the templates in use supply.
+#[derive(Debug, Clone, Copy)]
+pub struct Spellings(pub(crate) &'static str, pub(crate) &'static str);

@@ -1,0 +1,3 @@
+//! Runs `examples/idle` and `examples/stubborn` as an operator would.
+
+fn main() {}
