@@ -53,6 +53,18 @@ fn versions(command: Process) -> Result<String> {
     Ok(format!("client {client}, engine {engine}"))
 }
 
+/// How docker says 401 and 403, in lower case. No bare numbers: they could stand in a digest.
+const REFUSED: [&str; 8] = [
+    "http 401",
+    "http 403",
+    "unauthorized",
+    "denied",
+    "forbidden",
+    "authentication required",
+    "no basic auth credentials",
+    "insufficient_scope",
+];
+
 /// Where images are pushed: `HOST[:PORT]/PREFIX`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Registry {
@@ -310,7 +322,7 @@ impl Docker {
     /// After a failure: a refused login ends the run, anything else is tried again twice.
     fn give_up_or_wait(&self, answer: &Finished, tried: &mut usize, doing: &str) -> Result<()> {
         let said = answer.stderr.to_ascii_lowercase();
-        if ["unauthorized", "denied", "authentication required", "401", "403"].iter().any(|word| said.contains(word)) {
+        if REFUSED.iter().any(|words| said.contains(words)) {
             return Err(Exit::Unavailable.stop(
                 format!("{doing}: {} refused: {}", self.registry.host, process::last_lines(&answer.stderr, 2)),
                 "set DOCKER_USER and DOCKER_PWD to an account that may push there, or run `docker login`",

@@ -1,5 +1,6 @@
 //! What the tests share: the programs under test, scratch folders, and how a test says that it was skipped.
 
+pub(crate) mod registry;
 pub(crate) mod workspace;
 
 use std::path::{Path, PathBuf};
@@ -69,4 +70,11 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
+}
+
+/// `sha256:<64 hexadecimal digits>` of the bytes.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    use sha2::Digest as _;
+    let digits: String = sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{digits}")
 }

@@ -198,11 +198,16 @@ impl Item<'_> {
         let Lookup::Found(stored) = docker.lookup(&format!("{}:{tag}", self.repository))? else {
             bail!("the tag was set, but the registry does not have it");
         };
-        let digests: Vec<&str> = stored.iter().map(|stored| stored.digest.as_str()).collect();
-        let expected: Vec<&str> = pushed.iter().map(|pushed| pushed.digest.as_str()).collect();
+        // Docker writes the parts of a list in no particular order.
+        let sorted = |mut digests: Vec<String>| {
+            digests.sort();
+            digests
+        };
+        let digests = sorted(stored.into_iter().map(|stored| stored.digest).collect());
+        let expected = sorted(pushed.iter().map(|pushed| pushed.digest.clone()).collect());
         ensure!(digests == expected, "the tag stands for {digests:?}, but {expected:?} were checked: do not use it");
         let digest = match digests.as_slice() {
-            [one] => (*one).to_owned(),
+            [one] => one.clone(),
             _ => docker.list_digest(&self.repository, tag)?,
         };
         Ok((digest, matches!(before, Standing::Nothing)))
