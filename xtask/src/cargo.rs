@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -53,10 +54,23 @@ pub(crate) fn command() -> Process {
     Process::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
+/// `cargo metadata` waits for other cargos, and may download; it must not wait for ever.
+const METADATA_LIMIT: Duration = Duration::from_secs(300);
+
 /// The JSON of `cargo metadata`.
 pub(crate) fn metadata(args: &[&str]) -> Result<String> {
-    let finished = command().args(["metadata", "--format-version", "1"]).args(args).check()?;
+    let finished = command().args(["metadata", "--format-version", "1"]).args(args).limit(METADATA_LIMIT).check()?;
     Ok(finished.stdout)
+}
+
+/// The folder of the toolchain that the checkout pins, which must be the current one.
+pub(crate) fn sysroot(limit: Duration) -> Result<PathBuf> {
+    Ok(Process::new("rustc").args(["--print", "sysroot"]).limit(limit).check()?.stdout.trim().into())
+}
+
+/// The toolchain can link for this target.
+pub(crate) fn has_target(sysroot: &Path, triple: &str) -> bool {
+    sysroot.join("lib/rustlib").join(triple).join("lib").is_dir()
 }
 
 /// What a release links for, and with what.
@@ -77,7 +91,7 @@ impl Toolchain {
         let version = rustc(&["--version", "--verbose"])?.stdout;
         let host = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default().to_owned();
         let sysroot = rustc(&["--print", "sysroot"])?.stdout;
-        if !Path::new(sysroot.trim()).join("lib/rustlib").join(triple).join("lib").is_dir() {
+        if !has_target(Path::new(sysroot.trim()), triple) {
             return Err(Exit::Unavailable.stop(
                 format!("the standard library for {triple} is not installed"),
                 format!("rustup target add {triple}    (inside the checkout, so that it goes to the pinned toolchain)"),
