@@ -363,12 +363,6 @@ impl Login {
     }
 }
 
-/// Whether an engine answers, and its versions; for `doctor`.
-pub(crate) fn engine() -> Result<String> {
-    let registry = Registry { host: "localhost".to_owned(), prefix: String::new() };
-    Docker::find(registry, None).map(|docker| docker.version)
-}
-
 /// A copy of the user's configuration. With a login of its own it has no credential helpers, so that the password is not handed to them.
 fn private_config(own_login: bool) -> Result<(ScratchFolder, bool)> {
     let folder = ScratchFolder::new("docker")?;

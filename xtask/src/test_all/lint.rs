@@ -1,0 +1,86 @@
+//! The lint stage: what needs no test to run. Each check counts as one test.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::report::{Case, Verdict};
+use crate::cargo;
+use crate::process::{Process, last_lines};
+use crate::ui::Ui;
+
+/// Clippy checks every crate from scratch on a new machine; twice what two cores need for that.
+pub(crate) const LIMIT: Duration = Duration::from_secs(20 * 60);
+/// What is shown of a check that failed.
+const SHOWN_LINES: usize = 200;
+const TEMPLATE: &str = "cloudformation/cfn-preserv-master.yml";
+
+/// One check: its command, or why it cannot run here.
+pub(crate) struct Check {
+    pub(crate) name: &'static str,
+    pub(crate) command: Result<Process, String>,
+}
+
+pub(crate) fn checks(root: &Path) -> Vec<Check> {
+    let cargo = |args: &[&str]| cargo::command().args(args).env("CARGO_TERM_COLOR", "never").dir(root);
+    let dependencies = if which::which("cargo-deny").is_ok() {
+        Ok(cargo(&["deny", "--color", "never", "check", "licenses", "bans", "sources"]))
+    } else {
+        Err("cargo-deny is not on PATH: cargo install --locked --debug cargo-deny".to_owned())
+    };
+    let template = if !root.join(TEMPLATE).is_file() {
+        Err(format!("there is no {TEMPLATE}"))
+    } else if which::which("cfn-lint").is_err() {
+        Err("cfn-lint is not on PATH: pip install cfn-lint".to_owned())
+    } else {
+        Ok(Process::new("cfn-lint").args([TEMPLATE]).dir(root))
+    };
+    vec![
+        Check { name: "formatting", command: Ok(cargo(&["fmt", "--all", "--check"])) },
+        Check {
+            name: "clippy",
+            command: Ok(cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
+        },
+        Check { name: "dependency rules", command: dependencies },
+        Check { name: "template", command: template },
+    ]
+}
+
+/// Runs every check, whatever the others found.
+pub(crate) fn run(root: &Path, ui: &Ui) -> Result<Vec<Case>> {
+    let checks = checks(root);
+    let progress = ui.progress("lint", checks.len() as u64);
+    let until = Instant::now() + LIMIT;
+    let mut cases = Vec::new();
+    for Check { name, command } in checks {
+        let verdict = match command {
+            Err(reason) => Verdict::Skipped(reason),
+            Ok(command) => {
+                let left = until.saturating_duration_since(Instant::now());
+                verdict(command.merge_outputs().end_leftovers().limit(left), ui)?
+            }
+        };
+        progress.step(&match &verdict {
+            Verdict::Passed => name.to_owned(),
+            Verdict::Skipped(_) => format!("{name}: skipped"),
+            Verdict::Failed(_) | Verdict::Broken(_) => format!("{name}: FAILED"),
+        });
+        cases.push(Case { suite: "lint".to_owned(), name: name.to_owned(), verdict });
+    }
+    Ok(cases)
+}
+
+fn verdict(command: Process, ui: &Ui) -> Result<Verdict> {
+    let shown = command.shown();
+    let finished = command.lines(|_, line| ui.detail(line))?;
+    if finished.success() {
+        return Ok(Verdict::Passed);
+    }
+    let over = if finished.over_limit {
+        format!("\nended after {} min, the limit", LIMIT.as_secs() / 60)
+    } else {
+        String::new()
+    };
+    Ok(Verdict::Broken(format!("{}{over}\nto see it again: {shown}", last_lines(&finished.stdout, SHOWN_LINES))))
+}

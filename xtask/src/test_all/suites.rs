@@ -1,0 +1,252 @@
+//! The stages that run tests: build them, run them with `cargo test`, and account for every one.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::libtest::{Event, Outcome, Parser, Suite};
+use super::report::{Case, Verdict};
+use crate::cargo;
+use crate::catalog::Catalog;
+use crate::cli::Stage;
+use crate::process::{Finished, Process};
+use crate::ui::{Paint, Ui};
+
+/// A cold build of everything on two cores takes a quarter of this.
+const BUILD_LIMIT: Duration = Duration::from_secs(40 * 60);
+/// Unit tests do no I/O to speak of: what takes longer than this hangs.
+const UNIT_LIMIT: Duration = Duration::from_secs(10 * 60);
+/// The release tests build and emulate for two platforms, and push to a registry, on two cores.
+const INTEGRATION_LIMIT: Duration = Duration::from_secs(45 * 60);
+/// Where `tests/it/support` writes which tests it skipped, and why.
+const SKIPPED: &str = "XTASK_SKIPPED";
+/// What is shown of a build that failed.
+const SHOWN_LINES: usize = 200;
+
+/// Which of a stage's tests run.
+#[derive(Clone, Debug)]
+pub(crate) enum Which {
+    All,
+    /// Those whose name contains this.
+    Containing(String),
+    /// Those of these names.
+    Named(Vec<String>),
+}
+
+/// One stage: the packages that `cargo test` gets, and the limit for running their tests.
+#[derive(Debug)]
+pub(crate) struct Tests {
+    packages: &'static [&'static str],
+    pub(crate) limit: Duration,
+}
+
+impl Tests {
+    /// `apps` has no tests of its own: cargo would link one empty harness for each executable.
+    pub(crate) fn of(stage: Stage) -> Option<Self> {
+        match stage {
+            Stage::Lint => None,
+            Stage::Unit => {
+                Some(Self { packages: &["--workspace", "--exclude", "tests", "--exclude", "apps"], limit: UNIT_LIMIT })
+            }
+            Stage::Integration => Some(Self { packages: &["--package", "tests"], limit: INTEGRATION_LIMIT }),
+        }
+    }
+
+    pub(crate) fn build(&self, root: &Path) -> Process {
+        plain(cargo::command().args(["test"]).args(self.packages).args(["--no-run"]), root)
+    }
+
+    pub(crate) fn command(&self, root: &Path, which: &Which) -> Process {
+        let command = plain(cargo::command().args(["test"]).args(self.packages).args(["--no-fail-fast"]), root);
+        match which {
+            Which::All => command,
+            Which::Containing(text) => command.args(["--", text]),
+            // rustdoc splits what it hands to documentation tests at spaces, which their names contain: then the parts
+            // of the names choose, which is more than asked for and never less.
+            Which::Named(names) if names.iter().any(|name| name.contains(' ')) => command.args(["--"]).args(names),
+            Which::Named(names) => command.args(["--", "--exact"]).args(names),
+        }
+    }
+
+    /// Builds and runs; `skips` is the file for what the tests skip. Every case that is not a success says so.
+    pub(crate) fn run(&self, catalog: &Catalog, which: &Which, skips: &Path, ui: &Ui) -> Result<Vec<Case>> {
+        ui.detail(&format!("$ {}", self.build(&catalog.root).shown()));
+        let built = build(self.build(&catalog.root), ui)?;
+        if !built.success() {
+            return Ok(vec![broken("build", "the tests do not compile", errors(&built))]);
+        }
+        let command = self.command(&catalog.root, which).env(SKIPPED, skips);
+        ui.detail(&format!("$ {}", command.shown()));
+        let (suites, finished) = watch(command.limit(self.limit), ui)?;
+        let mut cases: Vec<Case> = suites.into_iter().flat_map(cases).collect();
+        apply_skips(&mut cases, &fs::read_to_string(skips).unwrap_or_default());
+        self.account(&mut cases, &finished, which);
+        if finished.leftovers {
+            ui.warn("a test left processes behind; they were ended");
+        }
+        Ok(cases)
+    }
+
+    /// Adds what the tests themselves do not tell.
+    fn account(&self, cases: &mut Vec<Case>, finished: &Finished, which: &Which) {
+        if finished.over_limit {
+            let text = format!("ended after {} min, the limit of this stage", self.limit.as_secs() / 60);
+            cases.push(broken("cargo test", "the time limit", text));
+        }
+        let failed = |case: &Case| matches!(case.verdict, Verdict::Failed(_) | Verdict::Broken(_));
+        if !finished.success() && !cases.iter().any(failed) {
+            cases.push(broken("cargo test", "it failed, and no test did", format!("{:#}", finished.error())));
+        }
+        let ran = cases.iter().any(|case| !matches!(case.verdict, Verdict::Skipped(_)));
+        if !ran && !matches!(which, Which::Containing(_)) {
+            let text = match which {
+                Which::Named(names) => format!("these are not there any more: {}", names.join(", ")),
+                _ if cases.is_empty() => "there is no test in this stage".to_owned(),
+                _ => "every test of this stage was skipped".to_owned(),
+            };
+            cases.push(broken("cargo test", "no test ran", text));
+        }
+    }
+}
+
+/// One stream of plain lines, whatever the user's settings say about colours and about what tests print.
+fn plain(command: Process, root: &Path) -> Process {
+    let command = command.dir(root).merge_outputs().end_leftovers();
+    let settings = [
+        ("CARGO_TERM_COLOR", "never"),
+        ("CARGO_TERM_PROGRESS_WHEN", "never"),
+        ("CARGO_TERM_QUIET", "false"),
+        ("CARGO_TERM_VERBOSE", "false"),
+        ("RUST_TEST_NOCAPTURE", "0"),
+    ];
+    settings.into_iter().fold(command, |command, (name, value)| command.env(name, value))
+}
+
+fn build(command: Process, ui: &Ui) -> Result<Finished> {
+    let progress = ui.progress("building", 0);
+    let mut crates = 0;
+    command.limit(BUILD_LIMIT).lines(|_, line| {
+        ui.detail(line);
+        if let Some(name) = line.trim_start().strip_prefix("Compiling ") {
+            crates += 1;
+            progress.set(crates, crates, name.split(' ').next().unwrap_or_default());
+        }
+    })
+}
+
+/// What the compiler said from its first error on.
+fn errors(built: &Finished) -> String {
+    let said: Vec<&str> = built.stdout.lines().collect();
+    let first = said.iter().position(|line| line.starts_with("error")).unwrap_or(0);
+    let mut text = said[first..].iter().take(SHOWN_LINES).copied().collect::<Vec<_>>().join("\n");
+    if built.over_limit {
+        text.push_str(&format!("\nended after {} min, the limit for building", BUILD_LIMIT.as_secs() / 60));
+    }
+    text
+}
+
+fn watch(command: Process, ui: &Ui) -> Result<(Vec<Suite>, Finished)> {
+    let progress = ui.progress("testing", 0);
+    let (mut done, mut announced) = (0, 0);
+    let mut parser = Parser::new();
+    let finished = command.lines(|_, line| {
+        ui.detail(line);
+        match parser.line(line) {
+            None => {}
+            Some(Event::Suite(name)) => ui.say(&format!("  {name}")),
+            Some(Event::Announced(count)) => announced += count as u64,
+            Some(Event::Ended(name, outcome)) => {
+                done += 1;
+                progress.set(done, announced.max(done), &name);
+                if outcome == Outcome::Failed {
+                    ui.say(&format!("  {} {name}", ui.paint(Paint::Red, "FAILED")));
+                }
+            }
+        }
+    })?;
+    Ok((parser.finish(), finished))
+}
+
+fn cases(suite: Suite) -> Vec<Case> {
+    let mut cases: Vec<Case> = Vec::new();
+    for test in suite.tests {
+        let verdict = match test.outcome {
+            Outcome::Passed => Verdict::Passed,
+            Outcome::Failed => Verdict::Failed(test.output),
+            Outcome::Ignored(reason) => {
+                Verdict::Skipped(format!("ignored{}", reason.map(|why| format!(": {why}")).unwrap_or_default()))
+            }
+        };
+        cases.push(Case { suite: suite.name.clone(), name: test.name, verdict });
+    }
+    cases.extend(suite.broken.map(|how| broken(&suite.name, "the whole suite", how)));
+    cases
+}
+
+fn broken(suite: &str, name: &str, text: String) -> Case {
+    Case { suite: suite.to_owned(), name: name.to_owned(), verdict: Verdict::Broken(text) }
+}
+
+/// A test that skipped itself has passed for libtest. The lines are `name: reason`, where the name is the test's, with or
+/// without its modules; a line that names no test is a part of one that was skipped, and counts on its own.
+fn apply_skips(cases: &mut Vec<Case>, lines: &str) {
+    for line in lines.lines().filter(|line| !line.trim().is_empty()) {
+        let (name, reason) = line.split_once(": ").unwrap_or((line, "no reason given"));
+        let named = |case: &&mut Case| {
+            case.verdict == Verdict::Passed
+                && case.name.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with("::"))
+        };
+        match cases.iter_mut().find(named) {
+            Some(case) => case.verdict = Verdict::Skipped(reason.to_owned()),
+            None => cases.push(Case {
+                suite: "a part of a test".to_owned(),
+                name: name.to_owned(),
+                verdict: Verdict::Skipped(reason.to_owned()),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn case(name: &str, verdict: Verdict) -> Case {
+        Case { suite: "s".to_owned(), name: name.to_owned(), verdict }
+    }
+
+    #[test]
+    fn a_test_that_skipped_itself_has_not_passed() {
+        let mut cases = vec![
+            case("release::pushes", Verdict::Passed),
+            case("push", Verdict::Passed),
+            case("fails", Verdict::Failed(String::new())),
+        ];
+        apply_skips(&mut cases, "pushes: no docker: install it\nfails: too late\nlogin\n\n");
+        let shown: Vec<(&str, &Verdict)> = cases.iter().map(|case| (case.name.as_str(), &case.verdict)).collect();
+        let skipped = |reason: &str| Verdict::Skipped(reason.to_owned());
+        assert_eq!(
+            shown,
+            [
+                ("release::pushes", &skipped("no docker: install it")),
+                ("push", &Verdict::Passed),
+                ("fails", &Verdict::Failed(String::new())),
+                ("fails", &skipped("too late")),
+                ("login", &skipped("no reason given")),
+            ]
+        );
+    }
+
+    #[test]
+    fn names_with_spaces_choose_by_their_parts() {
+        let tests = Tests::of(Stage::Unit).unwrap();
+        let shown = |names: &[&str]| {
+            let which = Which::Named(names.iter().map(|name| (*name).to_owned()).collect());
+            tests.command(Path::new("."), &which).shown()
+        };
+        assert!(shown(&["a::b"]).ends_with("--no-fail-fast -- --exact a::b"));
+        assert!(shown(&["a::b", "src/lib.rs - f (line 1)"]).ends_with("-- a::b 'src/lib.rs - f (line 1)'"));
+    }
+}
