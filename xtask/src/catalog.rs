@@ -9,21 +9,21 @@ use crate::cargo;
 
 /// What this checkout consists of.
 #[derive(Debug)]
-pub(crate) struct Catalog {
+pub struct Catalog {
     /// The checkout.
-    pub(crate) root: PathBuf,
+    pub root: PathBuf,
     /// Cargo's folder for what it builds.
-    pub(crate) target: PathBuf,
+    pub target: PathBuf,
     /// The executables' names, which are the images' names too; sorted.
-    pub(crate) services: Vec<String>,
+    pub services: Vec<String>,
 }
 
 /// The package whose executables are the services.
-pub(crate) const APPS: &str = "apps";
+pub const APPS: &str = "apps";
 
 impl Catalog {
     /// Asks cargo, which must be called inside the checkout.
-    pub(crate) fn load() -> Result<Self> {
+    pub fn load() -> Result<Self> {
         #[derive(Deserialize)]
         struct Metadata {
             packages: Vec<Package>,

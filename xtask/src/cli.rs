@@ -18,35 +18,35 @@ use crate::ui::Ui;
     disable_help_subcommand = true,
     override_usage = "cargo xtask [OPTIONS] <COMMAND>"
 )]
-pub(crate) struct Cli {
+pub struct Cli {
     #[command(flatten)]
-    pub(crate) global: Global,
+    pub global: Global,
     #[command(subcommand)]
-    pub(crate) command: Option<Command>,
+    pub command: Option<Command>,
 }
 
 /// Flags of every command.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Flags of every command")]
-pub(crate) struct Global {
+pub struct Global {
     /// human: text. json: JSON Lines on stdout (the last record is the result), text on stderr.
     #[arg(long, global = true, value_enum, default_value_t = Format::Human, hide_possible_values = true, value_name = "human|json")]
-    pub(crate) format: Format,
+    pub format: Format,
     /// Say what would be done; nothing is built, sent or changed.
     #[arg(long, global = true)]
-    pub(crate) dry_run: bool,
+    pub dry_run: bool,
     /// Only the answer on stdout, and errors.
     #[arg(long, short, global = true, conflicts_with = "verbose")]
-    pub(crate) quiet: bool,
+    pub quiet: bool,
     /// Show what the called programs say.
     #[arg(long, short, global = true)]
-    pub(crate) verbose: bool,
+    pub verbose: bool,
     /// Colours on stderr; auto: when it is a terminal and NO_COLOR is not set.
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, hide_possible_values = true, value_name = "auto|always|never")]
-    pub(crate) color: Color,
+    pub color: Color,
     /// End the command after this time, such as 45m (exit code 7).
     #[arg(long, global = true, value_name = "TIME", value_parser = humantime::parse_duration)]
-    pub(crate) timeout: Option<Duration>,
+    pub timeout: Option<Duration>,
 }
 
 impl Global {
@@ -57,20 +57,20 @@ impl Global {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
+pub enum Format {
     Human,
     Json,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Color {
+pub enum Color {
     Auto,
     Always,
     Never,
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+pub enum Command {
     /// Build all service images, check them, and push them under one tag.
     #[command(after_help = RELEASE_EXAMPLES)]
     Release(Release),
@@ -88,7 +88,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    pub(crate) fn name(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Command::Release(_) => "release",
             Command::TestAll(_) => "test-all",
@@ -100,62 +100,62 @@ impl Command {
 
 /// The shells that `completions` knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Shell {
+pub enum Shell {
     Bash,
     Zsh,
     Fish,
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct Release {
+pub struct Release {
     /// Where the images go: HOST[:PORT]/PREFIX. Plain HTTP is spoken to this machine only.
     #[arg(long, value_name = "REGISTRY", default_value = "docker.io/aptrust")]
-    pub(crate) registry: String,
+    pub registry: String,
     /// Comma-separated list of linux/amd64 and linux/arm64; with both, each tag is a manifest list.
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "linux/amd64")]
-    pub(crate) platform: Vec<String>,
+    pub platform: Vec<String>,
     /// Write OCI layouts, SBOMs and the manifest only; needs no docker.
     #[arg(long)]
-    pub(crate) no_push: bool,
+    pub no_push: bool,
     /// The branch of the tag; needed on a detached HEAD, where CI's own variables do not tell.
     #[arg(long, value_name = "NAME")]
-    pub(crate) branch: Option<String>,
+    pub branch: Option<String>,
     /// Release uncommitted work; the tag ends in -dirty.
     #[arg(long)]
-    pub(crate) allow_dirty: bool,
+    pub allow_dirty: bool,
     /// Release executables whose work is not built yet; the tag ends in -unfinished.
     #[arg(long)]
-    pub(crate) allow_unfinished: bool,
+    pub allow_unfinished: bool,
     /// How many images are handled at a time.
     #[arg(long, short, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
-    pub(crate) jobs: u8,
+    pub jobs: u8,
     /// Link for this target instead of the platform's glibc one, such as x86_64-unknown-linux-musl (one platform only).
     #[arg(long, value_name = "TRIPLE")]
-    pub(crate) target: Option<String>,
+    pub target: Option<String>,
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct TestAll {
+pub struct TestAll {
     /// Only these stages, comma-separated: lint, unit, integration. The report says that it is not the whole.
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_enum)]
-    pub(crate) stage: Vec<Stage>,
+    pub stage: Vec<Stage>,
     /// Only tests whose name contains this.
     #[arg(long, value_name = "TEXT")]
-    pub(crate) filter: Option<String>,
+    pub filter: Option<String>,
     /// Only the tests that failed in the last run.
     #[arg(long, conflicts_with = "filter")]
-    pub(crate) failed: bool,
+    pub failed: bool,
     /// Go on with the next stage after one failed.
     #[arg(long)]
-    pub(crate) keep_going: bool,
+    pub keep_going: bool,
     /// Write a JUnit report as well.
     #[arg(long, value_name = "FILE")]
-    pub(crate) junit: Option<PathBuf>,
+    pub junit: Option<PathBuf>,
 }
 
 /// The stages of `test-all`, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Stage {
+pub enum Stage {
     Lint,
     Unit,
     Integration,
@@ -200,7 +200,7 @@ const EXAMPLES: [(&str, &str); 3] = [
 ];
 
 /// The help of `cargo xtask` without arguments.
-pub(crate) fn overview(global: &Global) -> Exit {
+pub fn overview(global: &Global) -> Exit {
     let command = Cli::command();
     let about = |name: &str| command.find_subcommand(name).and_then(|found| found.get_about()).map(ToString::to_string);
     let mut text =
@@ -222,7 +222,7 @@ pub(crate) fn overview(global: &Global) -> Exit {
 }
 
 /// Prints clap's message (help, or what is wrong) and gives the exit code.
-pub(crate) fn usage(error: &clap::Error) -> Exit {
+pub fn usage(error: &clap::Error) -> Exit {
     let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
     // Printing fails when the reader is gone.
     let _ = error.print();

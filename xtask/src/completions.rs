@@ -76,7 +76,7 @@ _cargo_then_xtask() {
 compdef _cargo_then_xtask cargo
 "#;
 
-const FISH: &str = r#"
+const FISH: &str = r"
 # cargo xtask: ask for the completions of the line as if it were that program's.
 function __cargo_xtask_line
     set -l words (commandline -opc)
@@ -91,4 +91,4 @@ function __cargo_xtask_not_given
 end
 complete -c cargo -n __cargo_xtask_not_given -a xtask -d 'Release, test and look after the services'
 complete -c cargo -n __cargo_xtask_given -f -a '(__cargo_xtask_line)'
-"#;
+";

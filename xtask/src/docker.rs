@@ -20,9 +20,9 @@ const VERSION: [&str; 3] = ["version", "--format", "{{.Client.Version}} {{.Serve
 /// Pauses between the attempts at what may fail for a moment only.
 const BACK_OFF: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
 /// Limit of one short docker command.
-const SHORT: Duration = Duration::from_secs(120);
+const SHORT: Duration = Duration::from_mins(2);
 /// Limit of loading or moving one image.
-const LONG: Duration = Duration::from_secs(1200);
+const LONG: Duration = Duration::from_mins(20);
 
 /// Client and engine, such as `client 28.2.2, engine 28.2.2`, with the user's own configuration; or what to do.
 pub(crate) fn version(limit: Duration) -> Result<String> {

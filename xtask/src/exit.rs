@@ -9,7 +9,7 @@ use std::process::ExitCode;
 /// The exit codes of every command, as the README's table lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Exit {
+pub enum Exit {
     /// Done, or nothing to do.
     Done = 0,
     /// The work itself failed: a build, a test, a verification.
@@ -32,17 +32,17 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// An error that ends the process with this code: what happened to which thing, and what to do next.
-    pub(crate) fn stop(self, what: impl Into<String>, next: impl Into<String>) -> anyhow::Error {
+    pub fn stop(self, what: impl Into<String>, next: impl Into<String>) -> anyhow::Error {
         Stop { exit: self, what: what.into(), next: next.into() }.into()
     }
 
     /// The code that an error asks for, wherever in its chain the [`Stop`] stands.
-    pub(crate) fn of(error: &anyhow::Error) -> Exit {
+    pub fn of(error: &anyhow::Error) -> Exit {
         error.chain().find_map(|cause| cause.downcast_ref::<Stop>()).map_or(Exit::Failed, |stop| stop.exit)
     }
 
     /// The word for machines in `result.status`.
-    pub(crate) fn status(self) -> &'static str {
+    pub fn status(self) -> &'static str {
         match self {
             Exit::Done => "ok",
             Exit::Failed => "failed",
@@ -65,7 +65,7 @@ impl From<Exit> for ExitCode {
 
 /// An error with an exit code and the next step for the user.
 #[derive(Debug)]
-pub(crate) struct Stop {
+pub struct Stop {
     exit: Exit,
     what: String,
     next: String,
@@ -73,7 +73,7 @@ pub(crate) struct Stop {
 
 impl Stop {
     /// What the user can do about it; may be empty.
-    pub(crate) fn next(&self) -> &str {
+    pub fn next(&self) -> &str {
         &self.next
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::exit::Exit;
 
 /// Writes `bytes` to `path` atomically: a temporary file beside it, synced, renamed over it.
-pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     let temporary = sibling(path, "tmp");
     let written = (|| -> io::Result<()> {
         let mut file = File::create(&temporary)?;
@@ -26,7 +26,7 @@ pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// Puts the folder `fresh` in the place of `path`; what stood there before is removed.
-pub(crate) fn replace_folder(fresh: &Path, path: &Path) -> Result<()> {
+pub fn replace_folder(fresh: &Path, path: &Path) -> Result<()> {
     let context = || format!("moving {} to {}", fresh.display(), path.display());
     let old = sibling(path, "old");
     let stood = path.exists();
@@ -46,18 +46,18 @@ pub(crate) fn replace_folder(fresh: &Path, path: &Path) -> Result<()> {
 }
 
 /// A hidden name beside `path` that no other process uses.
-pub(crate) fn sibling(path: &Path, purpose: &str) -> PathBuf {
+pub fn sibling(path: &Path, purpose: &str) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.{purpose}-{}", std::process::id()))
 }
 
 /// A folder that goes away with the value, for what must not outlive a run.
 #[derive(Debug)]
-pub(crate) struct ScratchFolder(PathBuf);
+pub struct ScratchFolder(PathBuf);
 
 impl ScratchFolder {
     /// Makes a folder that only this user can read, below the system's folder for temporary files.
-    pub(crate) fn new(purpose: &str) -> Result<Self> {
+    pub fn new(purpose: &str) -> Result<Self> {
         use std::os::unix::fs::DirBuilderExt;
         let path = std::env::temp_dir().join(format!("xtask-{purpose}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
@@ -68,7 +68,7 @@ impl ScratchFolder {
         Ok(Self(path))
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.0
     }
 }
@@ -81,13 +81,13 @@ impl Drop for ScratchFolder {
 
 /// Held while a command does what must not happen twice at a time. The operating system drops it with the process.
 #[derive(Debug)]
-pub(crate) struct Lock {
+pub struct Lock {
     _file: File,
 }
 
 impl Lock {
     /// Takes the lock at `path`, or ends with [`Exit::Busy`] and the name of who holds it.
-    pub(crate) fn take(path: &Path, command: &str) -> Result<Self> {
+    pub fn take(path: &Path, command: &str) -> Result<Self> {
         if let Some(folder) = parent(path) {
             fs::create_dir_all(folder).with_context(|| format!("making the folder {}", folder.display()))?;
         }

@@ -11,22 +11,22 @@ use crate::process::Process;
 
 /// The state of a checkout.
 #[derive(Clone, Debug)]
-pub(crate) struct Checkout {
+pub struct Checkout {
     /// 40 hexadecimal digits.
-    pub(crate) commit: String,
+    pub commit: String,
     /// At least seven of them, as many as make it unambiguous.
-    pub(crate) short: String,
+    pub short: String,
     /// None on a detached HEAD.
-    pub(crate) branch: Option<String>,
+    pub branch: Option<String>,
     /// Paths that differ from the commit, with the reason; what a build would read although no clone has it.
-    pub(crate) differences: Vec<String>,
+    pub differences: Vec<String>,
     /// Some remote branch has the commit.
-    pub(crate) published: bool,
+    pub published: bool,
 }
 
 impl Checkout {
     /// Reads the state of the checkout at `root`.
-    pub(crate) fn read(root: &Path) -> Result<Self> {
+    pub fn read(root: &Path) -> Result<Self> {
         let sh = Shell::new().context("finding the current folder")?;
         sh.change_dir(root);
         if which::which("git").is_err() {
@@ -93,7 +93,7 @@ fn differences(sh: &Shell) -> Result<Vec<String>> {
 }
 
 /// What `git --version` says.
-pub(crate) fn version(limit: Duration) -> Result<String> {
+pub fn version(limit: Duration) -> Result<String> {
     Ok(Process::new("git").args(["--version"]).limit(limit).check()?.stdout.trim().to_owned())
 }
 

@@ -210,6 +210,7 @@ fn hex(digest: &str) -> &str {
     digest.strip_prefix("sha256:").unwrap_or(digest)
 }
 
+#[derive(Clone, Copy)]
 enum Entry<'a> {
     Folder(u32),
     File(&'a [u8], u32),

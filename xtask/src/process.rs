@@ -29,7 +29,7 @@ static DEADLINE: OnceLock<Instant> = OnceLock::new();
 static SIGNAL: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
 
 /// Notes SIGINT and SIGTERM from now on, and starts the clock of `--timeout`.
-pub(crate) fn watch_signals(timeout: Option<Duration>) {
+pub fn watch_signals(timeout: Option<Duration>) {
     let signal = SIGNAL.get_or_init(Arc::default);
     for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         // It fails only for signals that cannot be caught, which these can.
@@ -50,7 +50,7 @@ fn ended() -> Option<Exit> {
 }
 
 /// Fails when the user or the time limit ended the run; called between the steps of a command.
-pub(crate) fn check_interrupt() -> Result<()> {
+pub fn check_interrupt() -> Result<()> {
     match ended() {
         None => Ok(()),
         Some(Exit::TimedOut) => Err(Exit::TimedOut.stop(
@@ -62,7 +62,7 @@ pub(crate) fn check_interrupt() -> Result<()> {
 }
 
 /// Waits, unless the run ends before.
-pub(crate) fn pause(time: Duration) -> Result<()> {
+pub fn pause(time: Duration) -> Result<()> {
     let until = Instant::now() + time;
     while Instant::now() < until {
         check_interrupt()?;
@@ -73,10 +73,10 @@ pub(crate) fn pause(time: Duration) -> Result<()> {
 
 /// A text that must not be shown.
 #[derive(Clone)]
-pub(crate) struct Secret(String);
+pub struct Secret(String);
 
 impl Secret {
-    pub(crate) fn new(text: String) -> Self {
+    pub fn new(text: String) -> Self {
         Self(text)
     }
 }
@@ -89,7 +89,7 @@ impl std::fmt::Debug for Secret {
 
 /// One of a child's two outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stream {
+pub enum Stream {
     Out,
     Err,
 }
@@ -103,7 +103,8 @@ enum Input {
 }
 
 /// A child process to be.
-pub(crate) struct Process {
+#[must_use]
+pub struct Process {
     program: OsString,
     args: Vec<OsString>,
     dir: Option<PathBuf>,
@@ -115,27 +116,33 @@ pub(crate) struct Process {
     end_leftovers: bool,
 }
 
+impl std::fmt::Debug for Process {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.shown())
+    }
+}
+
 /// What a child left.
 #[derive(Debug)]
-pub(crate) struct Finished {
+pub struct Finished {
     command: String,
     /// The exit code; none when a signal ended it.
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
     /// It was ended because its own limit ran out.
-    pub(crate) over_limit: bool,
+    pub over_limit: bool,
     /// Processes of its group outlived it, and were ended ([`Process::end_leftovers`]).
-    pub(crate) leftovers: bool,
+    pub leftovers: bool,
 }
 
 impl Finished {
-    pub(crate) fn success(&self) -> bool {
+    pub fn success(&self) -> bool {
         self.code == Some(0)
     }
 
     /// The error for a child that failed: the command as one would type it, its end, and its last words.
-    pub(crate) fn error(&self) -> anyhow::Error {
+    pub fn error(&self) -> anyhow::Error {
         let how = match self.code {
             Some(code) => format!("exited with {code}"),
             None => "was ended by a signal".to_owned(),
@@ -148,13 +155,13 @@ impl Finished {
 }
 
 /// The last lines of a text, for an error.
-pub(crate) fn last_lines(text: &str, count: usize) -> String {
+pub fn last_lines(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(count)..].join("\n")
 }
 
 impl Process {
-    pub(crate) fn new(program: impl Into<OsString>) -> Self {
+    pub fn new(program: impl Into<OsString>) -> Self {
         Self {
             program: program.into(),
             args: Vec::new(),
@@ -168,59 +175,59 @@ impl Process {
         }
     }
 
-    pub(crate) fn args<T: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = T>) -> Self {
+    pub fn args<T: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = T>) -> Self {
         self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         self
     }
 
-    pub(crate) fn dir(mut self, dir: &Path) -> Self {
+    pub fn dir(mut self, dir: &Path) -> Self {
         self.dir = Some(dir.to_owned());
         self
     }
 
-    pub(crate) fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.env.push((name.into(), value.into()));
         self
     }
 
     /// Starts from an empty environment, so that nothing but what [`Process::env`] says reaches the child.
-    pub(crate) fn only_env(mut self) -> Self {
+    pub fn only_env(mut self) -> Self {
         self.only_env = true;
         self
     }
 
     /// What the child reads from stdin; masked wherever the child repeats it.
-    pub(crate) fn stdin_secret(mut self, secret: Secret) -> Self {
+    pub fn stdin_secret(mut self, secret: Secret) -> Self {
         self.input = Input::Secret(secret);
         self
     }
 
     /// Streams into the child's stdin from a thread of its own.
-    pub(crate) fn stdin_feed(mut self, feed: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static) -> Self {
+    pub fn stdin_feed(mut self, feed: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static) -> Self {
         self.input = Input::Feed(Box::new(feed));
         self
     }
 
     /// Ends the child after this time.
-    pub(crate) fn limit(mut self, limit: Duration) -> Self {
+    pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = Some(limit);
         self
     }
 
     /// Sends both outputs through one pipe, as [`Stream::Out`], so that the order of their lines is kept.
-    pub(crate) fn merge_outputs(mut self) -> Self {
+    pub fn merge_outputs(mut self) -> Self {
         self.merged = true;
         self
     }
 
     /// Ends what is left of the child's group after the child itself, also when it ended by itself.
-    pub(crate) fn end_leftovers(mut self) -> Self {
+    pub fn end_leftovers(mut self) -> Self {
         self.end_leftovers = true;
         self
     }
 
     /// The command as one would type it.
-    pub(crate) fn shown(&self) -> String {
+    pub fn shown(&self) -> String {
         let words = std::iter::once(Path::new(&self.program).file_name().unwrap_or(&self.program).to_string_lossy())
             .chain(self.args.iter().map(|arg| arg.to_string_lossy()));
         let quoted = words.map(|word| {
@@ -231,18 +238,18 @@ impl Process {
     }
 
     /// Runs to the end and collects the output; a failing exit code is an error.
-    pub(crate) fn check(self) -> Result<Finished> {
+    pub fn check(self) -> Result<Finished> {
         let finished = self.run()?;
         if finished.success() { Ok(finished) } else { Err(finished.error()) }
     }
 
     /// Runs to the end and collects the output, whatever the exit code.
-    pub(crate) fn run(self) -> Result<Finished> {
+    pub fn run(self) -> Result<Finished> {
         self.lines(|_, _| {})
     }
 
     /// Runs to the end, handing over each line as it comes.
-    pub(crate) fn lines(self, mut on_line: impl FnMut(Stream, &str)) -> Result<Finished> {
+    pub fn lines(self, mut on_line: impl FnMut(Stream, &str)) -> Result<Finished> {
         check_interrupt()?;
         let command = self.shown();
         let starting = || format!("starting `{command}`");
@@ -421,7 +428,7 @@ fn read_lines(stream: Stream, reader: impl io::Read, sender: &mpsc::SyncSender<(
 
 /// Runs `work` on every item in at most `jobs` threads and returns the results in the order of the items. It goes on after a
 /// failure, so that all of them can be reported, but not after an interrupt.
-pub(crate) fn in_parallel<T: Sync, R: Send>(
+pub fn in_parallel<T: Sync, R: Send>(
     jobs: usize,
     items: &[T],
     work: impl Fn(&T) -> Result<R> + Sync,

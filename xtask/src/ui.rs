@@ -21,7 +21,7 @@ use crate::exit::{Exit, Stop};
 const SCHEMA: &str = "preserv-xtask/1";
 
 #[derive(Debug)]
-pub(crate) struct Ui {
+pub struct Ui {
     command: &'static str,
     run_id: String,
     json: bool,
@@ -43,7 +43,7 @@ struct RunFiles {
 }
 
 impl Ui {
-    pub(crate) fn new(command: &'static str, global: &Global) -> Self {
+    pub fn new(command: &'static str, global: &Global) -> Self {
         let terminal = io::stderr().is_terminal();
         let color = match global.color {
             Color::Always => true,
@@ -69,7 +69,7 @@ impl Ui {
     }
 
     /// Keeps records and log of this run below `target`, and returns the folder.
-    pub(crate) fn keep_below(&self, target: &Path) -> Result<PathBuf> {
+    pub fn keep_below(&self, target: &Path) -> Result<PathBuf> {
         let folder = target.join("xtask").join(self.command).join("runs").join(&self.run_id);
         let opened = (|| -> io::Result<RunFiles> {
             fs::create_dir_all(&folder)?;
@@ -82,7 +82,7 @@ impl Ui {
     }
 
     /// A line of the narrative.
-    pub(crate) fn say(&self, line: &str) {
+    pub fn say(&self, line: &str) {
         self.log(line);
         if !self.quiet {
             self.print(line);
@@ -90,14 +90,14 @@ impl Ui {
     }
 
     /// A line for `--verbose`; the log has it always.
-    pub(crate) fn detail(&self, line: &str) {
+    pub fn detail(&self, line: &str) {
         self.log(line);
         if self.verbose {
             self.print(&self.paint(Paint::Dim, line));
         }
     }
 
-    pub(crate) fn warn(&self, line: &str) {
+    pub fn warn(&self, line: &str) {
         self.log(&format!("warning: {line}"));
         if !self.quiet {
             self.print(&format!("{} {line}", self.paint(Paint::Yellow, "warning:")));
@@ -106,7 +106,7 @@ impl Ui {
     }
 
     /// What the command was called for: to stdout, or to stderr when stdout carries records.
-    pub(crate) fn answer(&self, text: &str) {
+    pub fn answer(&self, text: &str) {
         self.log(text);
         if self.json {
             if !self.quiet {
@@ -118,7 +118,7 @@ impl Ui {
     }
 
     /// A record for machines. `fields` is an object.
-    pub(crate) fn record(&self, kind: &str, fields: &Value) {
+    pub fn record(&self, kind: &str, fields: &Value) {
         let mut record = json!({
             "schema": SCHEMA,
             "ts": humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
@@ -140,12 +140,12 @@ impl Ui {
     }
 
     /// Adds a field to the final `result` record.
-    pub(crate) fn result(&self, name: &str, value: Value) {
+    pub fn result(&self, name: &str, value: Value) {
         lock(&self.result).insert(name.to_owned(), value);
     }
 
     /// Prints the error, if there is one, and the final record; gives the exit code.
-    pub(crate) fn finish(&self, outcome: Result<Exit>) -> Exit {
+    pub fn finish(&self, outcome: Result<Exit>) -> Exit {
         let (exit, reason) = match &outcome {
             Ok(exit) => (*exit, None),
             Err(error) => (Exit::of(error), Some(format!("{error:#}"))),
@@ -178,17 +178,17 @@ impl Ui {
     }
 
     /// Only the answer is wanted.
-    pub(crate) fn is_quiet(&self) -> bool {
+    pub fn is_quiet(&self) -> bool {
         self.quiet
     }
 
     /// The time since the command began.
-    pub(crate) fn elapsed(&self) -> Duration {
+    pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
     /// Progress of `total` things (0: not known yet): a bar on a terminal, a plain line for each step elsewhere.
-    pub(crate) fn progress(&self, what: &'static str, total: u64) -> Progress<'_> {
+    pub fn progress(&self, what: &'static str, total: u64) -> Progress<'_> {
         let bar = self.bars.add(ProgressBar::new(total));
         if let Ok(style) = ProgressStyle::with_template("  {prefix:<10} {bar:28} {pos}/{len}  {elapsed}  {wide_msg}") {
             bar.set_style(style.progress_chars("━╸─"));
@@ -200,7 +200,7 @@ impl Ui {
         Progress { ui: self, what, bar }
     }
 
-    pub(crate) fn paint(&self, paint: Paint, text: &str) -> String {
+    pub fn paint(&self, paint: Paint, text: &str) -> String {
         if self.color { format!("\x1b[{}m{text}\x1b[0m", paint as u8) } else { text.to_owned() }
     }
 
@@ -217,7 +217,7 @@ impl Ui {
 
 /// A progress bar, or plain lines.
 #[derive(Debug)]
-pub(crate) struct Progress<'a> {
+pub struct Progress<'a> {
     ui: &'a Ui,
     what: &'static str,
     bar: ProgressBar,
@@ -225,7 +225,7 @@ pub(crate) struct Progress<'a> {
 
 impl Progress<'_> {
     /// One more is done.
-    pub(crate) fn step(&self, name: &str) {
+    pub fn step(&self, name: &str) {
         self.bar.inc(1);
         self.bar.set_message(name.to_owned());
         if !self.ui.interactive {
@@ -235,7 +235,7 @@ impl Progress<'_> {
     }
 
     /// `done` of `total` are done; for steps too many to print each as a line.
-    pub(crate) fn set(&self, done: u64, total: u64, name: &str) {
+    pub fn set(&self, done: u64, total: u64, name: &str) {
         self.bar.set_length(total);
         self.bar.set_position(done);
         self.bar.set_message(name.to_owned());
@@ -252,7 +252,7 @@ impl Drop for Progress<'_> {
 /// The few colours in use; the numbers are the terminal's codes.
 #[derive(Clone, Copy, Debug)]
 #[repr(u8)]
-pub(crate) enum Paint {
+pub enum Paint {
     Bold = 1,
     Dim = 2,
     Red = 31,
@@ -261,12 +261,12 @@ pub(crate) enum Paint {
 }
 
 /// Prints without a terminal's care: a closed pipe (`| head`) is no error of the command.
-pub(crate) fn emit(to: &mut dyn Write, text: &str) {
+pub fn emit(to: &mut dyn Write, text: &str) {
     let _ = writeln!(to, "{text}").and_then(|()| to.flush());
 }
 
 /// Aligns the rows of a table; the last column is not padded.
-pub(crate) fn table(rows: &[Vec<String>]) -> String {
+pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
@@ -278,7 +278,7 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
 }
 
 /// A count of bytes for people.
-pub(crate) fn megabytes(bytes: u64) -> String {
+pub fn megabytes(bytes: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
     let megabytes = bytes as f64 / 1e6;
     format!("{megabytes:.1} MB")

@@ -113,11 +113,6 @@ impl Packages {
         Ok(Self { components, dependencies, roots })
     }
 
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.components.len()
-    }
-
     /// The document of one executable.
     pub(crate) fn document(&self, service: &str, version: &str, executable_sha256: &str) -> Value {
         let name = format!("pkg:generic/{service}@{version}");

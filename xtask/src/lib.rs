@@ -1,0 +1,52 @@
+//! `cargo xtask`: everything that one does with this repository beyond `cargo build`.
+//!
+//! This file is the table of contents: it reads the command line, hands over to the module of the command, and turns
+//! the outcome into an exit code. Commands live in one module each; every external program is called from exactly one.
+//! What is public serves `xtask-deploy`, a program of its own because the AWS SDK takes minutes to compile.
+
+mod cargo;
+pub mod catalog;
+pub mod cli;
+mod completions;
+mod docker;
+mod doctor;
+mod elf;
+pub mod exit;
+pub mod files;
+pub mod git;
+mod image;
+pub mod process;
+mod release;
+mod test_all;
+pub mod ui;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+use exit::Exit;
+use ui::Ui;
+
+/// Runs the command that the command line names.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return cli::usage(&error).into(),
+    };
+    process::watch_signals(cli.global.timeout);
+    let Some(command) = cli.command else {
+        return cli::overview(&cli.global).into();
+    };
+    if let Command::Completions { shell } = command {
+        return completions::print(shell).into();
+    }
+    let ui = Ui::new(command.name(), &cli.global);
+    let outcome = match command {
+        Command::Release(args) => release::run(&args, cli.global.dry_run, &ui),
+        Command::TestAll(args) => test_all::run(&args, cli.global.dry_run, &ui),
+        Command::Doctor => doctor::run(&ui),
+        Command::Completions { .. } => Ok(Exit::Done),
+    };
+    ui.finish(outcome).into()
+}
