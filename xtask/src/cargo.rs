@@ -55,7 +55,7 @@ pub(crate) fn command() -> Process {
 }
 
 /// `cargo metadata` waits for other cargos, and may download; it must not wait for ever.
-const METADATA_LIMIT: Duration = Duration::from_secs(300);
+const METADATA_LIMIT: Duration = Duration::from_mins(5);
 
 /// The JSON of `cargo metadata`.
 pub(crate) fn metadata(args: &[&str]) -> Result<String> {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -235,7 +236,7 @@ fn show(checks: &[Check], ui: &Ui) {
         let first = found.lines().next().unwrap_or_default().to_owned();
         rows.push(vec![check.name.clone(), state.to_owned(), check.used_for.to_owned(), first]);
         if let Some(fix) = fix {
-            problems.push_str(&format!("\n  {:<32} {fix}", check.name));
+            let _ = write!(problems, "\n  {:<32} {fix}", check.name);
         }
         ui.record(
             "check",

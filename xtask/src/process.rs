@@ -399,14 +399,14 @@ impl Ending {
 /// `/proc` are taken at their word that the signals arrived.
 fn is_group_alive(pids: &[u32]) -> bool {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let stats = processes.filter_map(|process| std::fs::read_to_string(process.path().join("stat")).ok());
-    let alive_in = |stat: &str| {
-        let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    let mut lines = processes.filter_map(|process| std::fs::read_to_string(process.path().join("stat")).ok());
+    let alive_in = |line: &str| {
+        let mut fields = line.rsplit_once(") ")?.1.split(' ');
         let state = fields.next()?;
         let group = fields.nth(1)?.parse().ok()?;
         (!matches!(state, "Z" | "X")).then_some(group)
     };
-    stats.filter_map(|stat| alive_in(&stat)).any(|group: u32| pids.contains(&group))
+    lines.any(|line| alive_in(&line).is_some_and(|group: u32| pids.contains(&group)))
 }
 
 fn read_lines(stream: Stream, reader: impl io::Read, sender: &mpsc::SyncSender<(Stream, Vec<u8>)>) {

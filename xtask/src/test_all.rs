@@ -184,9 +184,9 @@ fn show_failures(stage: &StageReport, ui: &Ui) {
         let title = format!("---- {}: {} ----", failure.suite, failure.test);
         let text = format!("\n{}\n{}\n", ui.paint(Paint::Red, &title), failure.output);
         if ui.is_quiet() {
-            ui.answer(&text)
+            ui.answer(&text);
         } else {
-            ui.say(&text)
+            ui.say(&text);
         }
         ui.record(
             "test_failure",

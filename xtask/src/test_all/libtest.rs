@@ -3,6 +3,8 @@
 //! It knows nothing of processes. Whatever cannot be explained is a failure: a suite that ends without its result line
 //! has crashed, and a result line that disagrees with the tests before it is believed only as far as it makes things worse.
 
+use std::fmt::Write as _;
+
 /// How a test ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -201,10 +203,10 @@ impl Suite {
         if let Some(how) = &mut self.broken {
             let missing = self.announced.saturating_sub(self.tests.len());
             if missing > 0 {
-                how.push_str(&format!("; {missing} of {} tests did not report", self.announced));
+                let _ = write!(how, "; {missing} of {} tests did not report", self.announced);
             }
             if !self.slow.is_empty() {
-                how.push_str(&format!("; still running after a minute: {}", self.slow.join(", ")));
+                let _ = write!(how, "; still running after a minute: {}", self.slow.join(", "));
             }
             for line in &self.tail {
                 how.push('\n');

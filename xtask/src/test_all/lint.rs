@@ -11,7 +11,7 @@ use crate::process::{Process, last_lines};
 use crate::ui::Ui;
 
 /// Clippy checks every crate from scratch on a new machine; twice what two cores need for that.
-pub(crate) const LIMIT: Duration = Duration::from_secs(20 * 60);
+pub(crate) const LIMIT: Duration = Duration::from_mins(20);
 /// What is shown of a check that failed.
 const SHOWN_LINES: usize = 200;
 const TEMPLATE: &str = "cloudformation/cfn-preserv-master.yml";

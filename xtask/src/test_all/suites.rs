@@ -1,5 +1,6 @@
 //! The stages that run tests: build them, run them with `cargo test`, and account for every one.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -15,11 +16,11 @@ use crate::process::{Finished, Process};
 use crate::ui::{Paint, Ui};
 
 /// A cold build of everything on two cores takes a quarter of this.
-const BUILD_LIMIT: Duration = Duration::from_secs(40 * 60);
+const BUILD_LIMIT: Duration = Duration::from_mins(40);
 /// Unit tests do no I/O to speak of: what takes longer than this hangs.
-const UNIT_LIMIT: Duration = Duration::from_secs(10 * 60);
+const UNIT_LIMIT: Duration = Duration::from_mins(10);
 /// The release tests build and emulate for two platforms, and push to a registry, on two cores.
-const INTEGRATION_LIMIT: Duration = Duration::from_secs(45 * 60);
+const INTEGRATION_LIMIT: Duration = Duration::from_mins(45);
 /// Where `tests/it/support` writes which tests it skipped, and why.
 const SKIPPED: &str = "XTASK_SKIPPED";
 /// What is shown of a build that failed.
@@ -142,7 +143,7 @@ fn errors(built: &Finished) -> String {
     let first = said.iter().position(|line| line.starts_with("error")).unwrap_or(0);
     let mut text = said[first..].iter().take(SHOWN_LINES).copied().collect::<Vec<_>>().join("\n");
     if built.over_limit {
-        text.push_str(&format!("\nended after {} min, the limit for building", BUILD_LIMIT.as_secs() / 60));
+        let _ = write!(text, "\nended after {} min, the limit for building", BUILD_LIMIT.as_secs() / 60);
     }
     text
 }

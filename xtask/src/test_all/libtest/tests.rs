@@ -14,7 +14,7 @@ fn names(suite: &Suite, outcome: &Outcome) -> Vec<String> {
     suite.tests.iter().filter(|test| test.outcome == *outcome).map(|test| test.name.clone()).collect()
 }
 
-const MIXED: &str = r#"   Compiling demo v0.1.0 (/tmp/demo)
+const MIXED: &str = r"   Compiling demo v0.1.0 (/tmp/demo)
     Finished `test` profile [unoptimized + debuginfo] target(s) in 0.38s
      Running unittests src/lib.rs (/tmp/target/debug/deps/demo-8348ca7a80742723)
 
@@ -68,7 +68,7 @@ test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
 all doctests ran in 0.27s; merged doctests compilation took 0.17s
 error: 1 target failed:
     `--lib`
-"#;
+";
 
 #[test]
 fn suites_tests_and_outputs_are_told_apart() {
