@@ -1,4 +1,5 @@
 //! All integration tests, in one binary: cargo links it once. One module per thing tested.
 
 mod release;
+mod rules;
 mod support;
