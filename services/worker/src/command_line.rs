@@ -168,3 +168,93 @@ fn given(flag: Flag, value: Option<String>) -> Result<Given, String> {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COUNT: Flag = Flag { name: "count", takes: Takes::Number, help: "" };
+    const PAUSE: Flag = Flag { name: "pause", takes: Takes::Duration, help: "" };
+    const ONCE: Flag = Flag { name: "once", takes: Takes::Nothing, help: "" };
+    const FLAGS: &[Flag] = &[COUNT, PAUSE, ONCE];
+    const THING: Option<Operand> = Some(Operand { name: "THING", help: "" });
+
+    fn request(arguments: &str, operand: Option<Operand>) -> Result<Request, String> {
+        parse(FLAGS, operand, arguments.split_whitespace().map(OsString::from))
+    }
+
+    fn work(arguments: &str) -> Arguments {
+        match request(arguments, THING) {
+            Ok(Request::Work(arguments)) => arguments,
+            other => panic!("{arguments}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn flags_are_read_as_go_reads_them() {
+        for arguments in ["-count 3", "--count 3", "-count=3", "--count=3", "-count 1 -count 3"] {
+            assert_eq!(work(arguments).number(COUNT), Some(3), "{arguments}");
+        }
+        for arguments in ["", "-count 0", "-count -1", "-count=-1"] {
+            assert_eq!(work(arguments).number(COUNT), None, "{arguments}");
+        }
+        for arguments in ["-once", "--once", "-once=true", "--once=1", "-once=T"] {
+            assert!(work(arguments).has(ONCE), "{arguments}");
+        }
+        for arguments in ["", "-once=false", "--once=0", "-once -once=F"] {
+            assert!(!work(arguments).has(ONCE), "{arguments}");
+        }
+        assert_eq!(work("-pause 1m30s").duration(PAUSE), Some(Duration::from_secs(90)));
+        assert_eq!(work("--pause=0").duration(PAUSE), None);
+    }
+
+    #[test]
+    fn the_operand_is_the_first_argument_that_is_no_flag() {
+        // Upstream took `--run-once` for an identifier when it came first.
+        for (arguments, operand) in [
+            ("inst/bag/data/a", "inst/bag/data/a"),
+            ("-once inst/bag", "inst/bag"),
+            ("inst/bag --count 3", "inst/bag"),
+            ("-- -once", "-once"),
+            ("-", "-"),
+        ] {
+            assert_eq!(work(arguments).operand(), Some(operand), "{arguments}");
+        }
+    }
+
+    #[test]
+    fn questions_win_over_work() {
+        let check = request("-count 3 -check-settings", None).unwrap();
+        assert!(matches!(check, Request::CheckSettings(arguments) if arguments.number(COUNT) == Some(3)));
+        for (arguments, expected) in [
+            ("--health", Request::Health),
+            ("--version --health", Request::Version),
+            ("-h", Request::Help),
+            ("--help --version --count 3", Request::Help),
+        ] {
+            assert_eq!(request(arguments, None), Ok(expected), "{arguments}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_explained() {
+        for (arguments, said) in [
+            ("-cuont 3", "there is no flag `-cuont`"),
+            ("---count 3", "there is no flag `---count`"),
+            ("--=3", "there is no flag `--=3`"),
+            ("-count", "--count needs a value"),
+            ("-count three", "--count takes a number, not `three`"),
+            ("-count 4294967296", "--count takes a number, not `4294967296`"),
+            ("-once=maybe", "--once takes true or false, not `maybe`"),
+            (
+                "-pause 90",
+                "--pause takes a duration such as `90s` or `1h30m`: `90` has no unit (did you mean `90s` or `90m`?)",
+            ),
+            ("stray", "`stray` is not expected here"),
+        ] {
+            assert_eq!(request(arguments, None), Err(said.to_owned()), "{arguments}");
+        }
+        assert_eq!(request("one two", THING), Err("`two` is one argument too many".to_owned()));
+        assert_eq!(parse(FLAGS, THING, [OsString::new()]), Err("`` is not expected here".to_owned()));
+    }
+}

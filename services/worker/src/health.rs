@@ -251,3 +251,68 @@ fn now() -> Duration {
     let time = clock_gettime(ClockId::Boottime);
     Duration::new(time.tv_sec.try_into().unwrap_or_default(), time.tv_nsec.try_into().unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Longer than any test takes.
+    const LONG: Duration = Duration::from_hours(1);
+
+    fn heartbeat(stale_after: Duration) -> (tempfile::TempDir, PathBuf, Heartbeat) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("worker.health");
+        let heartbeat = Heartbeat::start(&path, stale_after).unwrap();
+        (folder, path, heartbeat)
+    }
+
+    #[test]
+    fn work_that_is_not_touched_in_time_is_unhealthy() {
+        let (_folder, path, heartbeat) = heartbeat(Duration::ZERO);
+        let on_time = heartbeat.in_work("1", LONG);
+        let late = heartbeat.in_work("2 \n3", Duration::ZERO);
+        assert!(matches!(check(&path, LONG), Err(Unhealthy::Untouched { id, .. }) if id == "2 \\n3"));
+        late.touched(LONG);
+        assert_eq!(check(&path, LONG).unwrap().in_work, 2);
+        drop((on_time, late));
+        assert_eq!(check(&path, LONG).unwrap().in_work, 0);
+    }
+
+    #[test]
+    fn the_file_is_written_now_and_then_only() {
+        let (_folder, path, heartbeat) = heartbeat(LONG);
+        let before = fs::read_to_string(&path).unwrap();
+        let _work = heartbeat.in_work("1", LONG);
+        heartbeat.beat();
+        assert_eq!(fs::read_to_string(&path).unwrap(), before);
+    }
+
+    #[test]
+    fn work_does_not_pass_for_a_beat() {
+        let (_folder, path, heartbeat) = heartbeat(Duration::ZERO);
+        let _work = heartbeat.in_work("1", LONG);
+        assert!(matches!(check(&path, Duration::ZERO), Err(Unhealthy::Stale { .. })));
+    }
+
+    #[test]
+    fn a_process_that_took_over_the_number_does_not_count() {
+        let (_folder, path, heartbeat) = heartbeat(LONG);
+        let Process { id, start } = heartbeat.pulse().process;
+        for (id, start) in [(id, start + 1), (u32::MAX, start)] {
+            fs::write(&path, format!("process {id} {start}\nbeat 0\n")).unwrap();
+            assert!(matches!(check(&path, LONG), Err(Unhealthy::Gone(gone)) if gone == id));
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_no_heartbeat_is_said_to_be_so() {
+        let (_folder, path, _heartbeat) = heartbeat(LONG);
+        for text in ["", "process 1", "process 1 2\nbeat x", "process 1 2\nbeat 3\nwork 4"] {
+            fs::write(&path, text).unwrap();
+            assert!(matches!(check(&path, LONG), Err(Unhealthy::Unreadable { .. })), "{text}");
+        }
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(matches!(check(&path, LONG), Err(Unhealthy::Unreadable { .. })));
+    }
+}

@@ -39,5 +39,5 @@ fn sha256(path: &std::path::Path) -> io::Result<String> {
         }
         hash.update(&buffer[..length]);
     }
-    Ok(format!("{:x}", hash.finalize()))
+    Ok(hash.finalize().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
 }

@@ -10,6 +10,8 @@ mod sections;
 mod sources;
 mod storage;
 mod table;
+#[cfg(test)]
+mod tests;
 mod values;
 
 pub use duration::parse as parse_duration;

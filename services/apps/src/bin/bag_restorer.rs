@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use worker::settings::{AwsBuckets, EndToEnd, Redis, Registry, RestoreDir, S3, Wasabi};
 use worker::{Program, QueueWorker, Stage};
 
-const PROGRAM: Program<QueueWorker, (Registry, Redis, S3, AwsBuckets, Wasabi, RestoreDir, EndToEnd)> = Program {
+type Settings = (Registry, Redis, S3, AwsBuckets, Wasabi, RestoreDir, EndToEnd);
+
+const PROGRAM: Program<QueueWorker, Settings> = Program {
     name: env!("CARGO_BIN_NAME"),
     about: "Packs an object's files into a bag in the depositor's restoration bucket.",
     kind: QueueWorker::new("restore_object"),

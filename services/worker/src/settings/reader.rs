@@ -112,7 +112,7 @@ impl<'s, T: Value> Setting<'_, 's, T> {
     }
 
     pub fn required(mut self) -> Result<T, Reported> {
-        if let Some(value) = self.look_up("required", "missing", || "-".to_owned())? {
+        if let Some(value) = self.look_up("required", "missing", None)? {
             return Ok(value);
         }
         let or = self.other.map(|other| format!(", nor is {other}")).unwrap_or_default();
@@ -121,22 +121,20 @@ impl<'s, T: Value> Setting<'_, 's, T> {
     }
 
     pub fn optional(mut self) -> Result<Option<T>, Reported> {
-        self.look_up("optional", "unset", || "-".to_owned())
+        self.look_up("optional", "unset", None)
     }
 
     pub fn or(mut self, default: T) -> Result<T, Reported> {
-        Ok(self.look_up("optional", "default", || default.show())?.unwrap_or(default))
+        Ok(self.look_up("optional", "default", Some(default.show()))?.unwrap_or(default))
     }
 
-    /// Finds, parses and records; `absent` and `instead` are what the table shows when the setting is not set.
-    fn look_up(
-        &mut self,
-        need: &'static str,
-        absent: &str,
-        instead: impl FnOnce() -> String,
-    ) -> Result<Option<T>, Reported> {
+    /// Finds, parses and records; `absent` and `default` are what the table shows when the setting is not set.
+    fn look_up(&mut self, need: &'static str, absent: &str, default: Option<String>) -> Result<Option<T>, Reported> {
         let (name, source, value, result) = match self.find() {
-            Ok(None) => (self.name.clone(), absent.to_owned(), instead(), Ok(None)),
+            Ok(None) => {
+                let spelling = self.other.map_or("-".to_owned(), |other| format!("- (or {other})"));
+                (self.name.clone(), absent.to_owned(), default.unwrap_or(spelling), Ok(None))
+            }
             Ok(Some((name, origin, text))) => {
                 let parsed = self.parse(text);
                 let value = parsed.as_ref().map_or(REFUSED.to_owned(), T::show);

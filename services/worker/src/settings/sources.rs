@@ -12,14 +12,14 @@ use super::names;
 #[derive(Debug)]
 pub struct Sources {
     environment: Environment,
-    file: BTreeMap<String, OsString>,
+    file: Environment,
     file_name: String,
     directory: PathBuf,
     /// What is wrong with the file.
     pub(super) problem: Option<String>,
 }
 
-/// The environment variables of a process, or of a test.
+/// Variables: those of a process or of a test, or those that a settings file would set.
 #[derive(Default)]
 pub struct Environment(BTreeMap<OsString, OsString>);
 
@@ -38,10 +38,12 @@ impl Sources {
         let file_name = format!(".env{}", suffix.as_deref().unwrap_or_default());
         let (file, problem) = match (read(&directory.join(&file_name)), &suffix) {
             (Ok(file), _) => (file, None),
-            (Err(Unreadable::Io(error)), None) if error.kind() == io::ErrorKind::NotFound => (BTreeMap::new(), None),
-            (Err(error), None) => (BTreeMap::new(), Some(error.to_string())),
+            (Err(Unreadable::Io(error)), None) if error.kind() == io::ErrorKind::NotFound => {
+                (Environment::default(), None)
+            }
+            (Err(error), None) => (Environment::default(), Some(error.to_string())),
             (Err(error), Some(_)) => {
-                (BTreeMap::new(), Some(format!("{error} ({} asks for this file)", names::APT_ENV)))
+                (Environment::default(), Some(format!("{error} ({} asks for this file)", names::APT_ENV)))
             }
         };
         Self { environment, file, file_name, directory: directory.to_owned(), problem }
@@ -60,7 +62,7 @@ impl Sources {
     /// A value that is not empty. An environment variable that is set but empty hides nothing.
     pub(super) fn get(&self, name: &str) -> Option<(Origin, &OsStr)> {
         let in_environment = self.get_in_environment(name);
-        in_environment.or_else(|| filled(self.file.get(name)).map(|value| (Origin::File, value)))
+        in_environment.or_else(|| self.file.get(name).map(|value| (Origin::File, value)))
     }
 
     pub(super) fn get_in_environment(&self, name: &str) -> Option<(Origin, &OsStr)> {
@@ -93,8 +95,9 @@ impl Environment {
         Self(std::env::vars_os().collect())
     }
 
+    /// A value that is not empty.
     fn get(&self, name: &str) -> Option<&OsStr> {
-        filled(self.0.get(OsStr::new(name)))
+        self.0.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
     }
 }
 
@@ -121,7 +124,7 @@ enum Unreadable {
 }
 
 /// Later lines win over earlier ones.
-fn read(path: &Path) -> Result<BTreeMap<String, OsString>, Unreadable> {
+fn read(path: &Path) -> Result<Environment, Unreadable> {
     let text = std::fs::read(path).map_err(Unreadable::Io)?;
     let mut settings = BTreeMap::new();
     let mut last = "the start".to_owned();
@@ -129,15 +132,11 @@ fn read(path: &Path) -> Result<BTreeMap<String, OsString>, Unreadable> {
         match line {
             Ok((name, value)) => {
                 last.clone_from(&name);
-                settings.insert(name, value.into());
+                settings.insert(name.into(), value.into());
             }
             Err(dotenvy::Error::Io(error)) => return Err(Unreadable::Io(error)),
             Err(_) => return Err(Unreadable::Line(last)),
         }
     }
-    Ok(settings)
-}
-
-fn filled(value: Option<&OsString>) -> Option<&OsStr> {
-    value.map(OsString::as_os_str).filter(|value| !value.is_empty())
+    Ok(Environment(settings))
 }

@@ -105,7 +105,7 @@ impl Value for Secret {
 
 impl Value for Text {
     const KIND: &'static str = "text";
-    const ADVICE: &'static str = "set it to a text on one line";
+    const ADVICE: &'static str = "give it a value on one line";
 
     fn parse(text: &str, _: &Sources) -> Result<Self, String> {
         printable(text).map(Self)

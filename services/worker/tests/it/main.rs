@@ -1,3 +1,10 @@
-//! Runs `examples/idle` and `examples/stubborn` as an operator would.
+//! Runs the programs in `examples/` as an operator and ECS would: with arguments, an environment and signals. Nothing in
+//! here knows how they work inside.
 
-fn main() {}
+#![expect(clippy::unwrap_used, reason = "a helper of a test may fail as a test does")]
+
+mod health;
+mod life;
+mod questions;
+mod settings;
+mod support;

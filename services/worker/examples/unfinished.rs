@@ -1,0 +1,17 @@
+//! A program whose stage is not built yet; the integration tests see that it says so and does nothing.
+
+use std::process::ExitCode;
+
+use worker::settings::{IngestTempDir, Registry};
+use worker::{Program, QueueWorker, Stage};
+
+const PROGRAM: Program<QueueWorker, (Registry, IngestTempDir)> = Program {
+    name: "unfinished",
+    about: "Does nothing yet.",
+    kind: QueueWorker::new("nothing"),
+    stage: Stage::Unfinished,
+};
+
+fn main() -> ExitCode {
+    PROGRAM.main()
+}
