@@ -243,13 +243,13 @@ fn plan(preflight: &Preflight, args: &cli::Release, catalog: &Catalog, registry:
     let mut images = Vec::new();
     for (service, stands) in catalog.services.iter().zip(stands) {
         let reference = format!("{}:{}", registry.repository(service), preflight.tag);
-        let what = match (&stands, args.no_push) {
-            (Some(_), _) => "build, compare with the tag that stands",
-            (None, true) => "build, write the OCI layout",
-            (None, false) => "build, push what the registry lacks, set the tag",
+        let (action, what) = match (&stands, args.no_push) {
+            (Some(_), _) => ("build_and_compare", "build, compare with the tag that stands"),
+            (None, true) => ("build_and_write_layout", "build, write the OCI layout"),
+            (None, false) => ("build_and_push", "build, push what the registry lacks, set the tag"),
         };
         rows.push(vec![service.clone(), what.to_owned(), reference.clone()]);
-        images.push(json!({ "service": service, "reference": reference, "standing_digest": stands, "action": what }));
+        images.push(json!({ "service": service, "reference": reference, "standing_digest": stands, "action": action }));
     }
     ui.answer(&table(&rows));
     ui.result("tag", Value::from(preflight.tag.clone()));

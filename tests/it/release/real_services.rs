@@ -1,1 +1,164 @@
-//! x
+//! The real services through the whole train, once: built, pushed to a registry, run as what they are in production.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+use super::{read_json, run};
+use crate::support::registry::Registry;
+use crate::support::{program, root, skip, xtask};
+
+/// A release of this checkout into OCI layouts, made once: the folder and the manifest.
+fn released() -> &'static (std::path::PathBuf, Value) {
+    static RELEASED: OnceLock<(std::path::PathBuf, Value)> = OnceLock::new();
+    RELEASED.get_or_init(|| {
+        let args =
+            ["release", "--no-push", "--allow-unfinished", "--allow-dirty", "--branch", "test", "--format", "json"];
+        let ran = run(xtask().args(args)).succeeds();
+        let result: Value = serde_json::from_str(ran.stdout.lines().last().unwrap()).unwrap();
+        let path = std::path::PathBuf::from(result["manifest"].as_str().unwrap());
+        (path.parent().unwrap().to_owned(), read_json(&path))
+    })
+}
+
+fn images() -> &'static Vec<Value> {
+    released().1["images"].as_array().unwrap()
+}
+
+#[test]
+fn every_bill_of_materials_follows_the_schema_of_cyclonedx() {
+    let schemas = root().join("tests/it/fixtures/cyclonedx");
+    let schema = |name: &str| read_json(&schemas.join(format!("{name}.SNAPSHOT.schema.json")));
+    let id = |name: &str| format!("http://cyclonedx.org/schema/{name}.SNAPSHOT.schema.json");
+    let mut registry = jsonschema::Registry::new();
+    for name in ["spdx", "jsf-0.82"] {
+        registry = registry.add(id(name), schema(name)).unwrap();
+    }
+    let registry = registry.prepare().unwrap();
+    let validator = jsonschema::options().with_registry(&registry).build(&schema("bom-1.5")).unwrap();
+    for image in images() {
+        let service = image["service"].as_str().unwrap();
+        let sbom = read_json(&released().0.join(format!("{service}-amd64.cdx.json")));
+        let errors: Vec<String> =
+            validator.iter_errors(&sbom).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        assert!(errors.is_empty(), "{service}: {errors:#?}");
+        let components = sbom["components"].as_array().unwrap();
+        let unknown: Vec<&Value> = components.iter().filter(|component| component["licenses"].is_null()).collect();
+        assert!(unknown.is_empty(), "packages without a licence: {unknown:#?}");
+        assert!(
+            components
+                .iter()
+                .any(|component| component["name"] == "tokio" && component["hashes"][0]["content"].is_string())
+        );
+    }
+    assert!(!validator.is_valid(&serde_json::json!({ "bomFormat": "CycloneDX" })), "the schema refuses what is none");
+}
+
+#[test]
+fn all_17_run_from_their_images_as_the_unprivileged_user() {
+    let test = "all_17_run_from_their_images_as_the_unprivileged_user";
+    let registry = match Registry::start() {
+        Ok(registry) => registry,
+        Err(reason) => return skip(test, &reason),
+    };
+    released();
+    let args = ["release", "--allow-unfinished", "--allow-dirty", "--branch", "test", "--quiet", "--registry"];
+    let ran = run(xtask().args(args).arg(registry.name())).succeeds();
+    let references: Vec<&str> = ran.stdout.lines().collect();
+    assert_eq!(references.len(), 17);
+    let volume = format!("preserv-test-{}", std::process::id());
+    for (reference, image) in references.iter().zip(images()) {
+        let service = image["service"].as_str().unwrap();
+        let docker = |args: &[&str]| run(Command::new("docker").args(args));
+        let in_container = ["run", "--rm", "--read-only", "--network=none"];
+        let version = docker(&[&in_container[..], &[reference, "--version"]].concat()).succeeds().stdout;
+        let digest = image["platforms"][0]["executable_sha256"].as_str().unwrap();
+        assert!(version.contains(&format!("sha256:{digest}")), "{service}: {version}");
+
+        // Nothing set: the whole list, and 64. Everything set: 0.
+        let listed =
+            docker(&[&in_container[..], &[reference, "--check-settings"]].concat()).fails(64, "is not set").stdout;
+        let settings = full_settings(&listed);
+        let set: Vec<String> = settings.iter().map(|(name, value)| format!("--env={name}={value}")).collect();
+        let mut with_settings = in_container.to_vec();
+        with_settings.extend(set.iter().map(String::as_str));
+        docker(&[&with_settings[..], &[reference, "--check-settings"]].concat()).succeeds();
+
+        // It starts, writes its log onto the mounted volume as its user, and says that it is unfinished.
+        let mount = format!("--volume={volume}:/tmp");
+        let start = [&with_settings[..], &[&mount, "--env=LOG_DIR=/tmp/logs", reference]].concat();
+        docker(&start).fails(69, "not built yet");
+    }
+    let owners = logs_in(&volume);
+    run(Command::new("docker").args(["volume", "rm", "--force", &volume]));
+    run(Command::new("docker").args(["image", "rm", "--force"]).args(&references));
+    let expected: BTreeMap<String, u32> =
+        images().iter().map(|image| (format!("{}.log", image["service"].as_str().unwrap()), 65532)).collect();
+    assert_eq!(owners, expected, "one log each on the volume, written by the unprivileged user");
+}
+
+/// A value for each required setting, by its kind.
+fn full_settings(listed: &str) -> BTreeMap<String, String> {
+    let rows = listed.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let required = rows.filter(|row| row.get(1) == Some(&"required"));
+    required
+        .map(|row| {
+            let value = match row[2] {
+                "host:port" => "localhost:1",
+                "url" => "http://localhost:1",
+                "host" => "localhost",
+                "duration" => "5m",
+                "integer" => "9",
+                "path" => "/tmp/work",
+                "bucket" => "some-staging-bucket",
+                _ => "something",
+            };
+            (row[0].to_owned(), value.to_owned())
+        })
+        .collect()
+}
+
+/// Name and owner of each file in the volume's folder `logs`, seen from outside.
+fn logs_in(volume: &str) -> BTreeMap<String, u32> {
+    use std::os::unix::fs::MetadataExt as _;
+    let format = "{{.Mountpoint}}";
+    let place = run(Command::new("docker").args(["volume", "inspect", "--format", format, volume])).succeeds().stdout;
+    let folder = std::path::Path::new(place.trim()).join("logs");
+    let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    entries
+        .map(Result::unwrap)
+        .map(|entry| (entry.file_name().into_string().unwrap(), entry.metadata().unwrap().uid()))
+        .collect()
+}
+
+#[test]
+fn each_service_names_itself_as_its_file_does() {
+    for image in images() {
+        let service = image["service"].as_str().unwrap();
+        let version = run(Command::new(program(service)).arg("--version")).succeeds().stdout;
+        assert!(version.starts_with(&format!("{service} ")), "{version}");
+    }
+}
+
+#[test]
+fn two_clones_in_two_folders_give_the_same_executables() {
+    let test = "two_clones_in_two_folders_give_the_same_executables";
+    let scratch = crate::support::Scratch::new("clone");
+    let clone = scratch.path().join("elsewhere/deep");
+    run(Command::new("git").args(["clone", "--quiet", "--no-hardlinks"]).arg(root()).arg(&clone)).succeeds();
+    if released().1["dirty"] == true {
+        return skip(test, "the tree has uncommitted changes, which a clone does not have");
+    }
+    std::fs::write(clone.join("README.md"), "another commit, which no executable depends on\n").unwrap();
+    let commit =
+        ["-c", "user.name=test", "-c", "user.email=test@example.org", "commit", "--quiet", "--all", "--message=x"];
+    run(Command::new("git").args(commit).current_dir(&clone)).succeeds();
+    let args = ["release", "--no-push", "--allow-unfinished", "--branch", "test", "--format", "json"];
+    let ran = run(xtask().args(args).current_dir(&clone).env_remove("CARGO_TARGET_DIR")).succeeds();
+    let result: Value = serde_json::from_str(ran.stdout.lines().last().unwrap()).unwrap();
+    let manifest = read_json(std::path::Path::new(result["manifest"].as_str().unwrap()));
+    assert_ne!(manifest["commit"], released().1["commit"]);
+    assert_eq!(super::config_digests(&manifest), super::config_digests(&released().1));
+}

@@ -78,3 +78,21 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     let digits: String = sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256:{digits}")
 }
+
+/// A process runs; a zombie does not.
+pub(crate) fn is_alive(pid: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z"))
+}
+
+/// Asks until the answer is there. After the deadline it fails with the last state.
+#[track_caller]
+pub(crate) fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
+    loop {
+        match ask() {
+            Ok(answer) => return answer,
+            Err(state) => assert!(std::time::Instant::now() < deadline, "waiting for {what}: {state}"),
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
