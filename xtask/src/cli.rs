@@ -224,16 +224,19 @@ pub fn overview(global: &Global) -> Exit {
 /// Prints clap's message (help, or what is wrong) and gives the exit code.
 pub fn usage(error: &clap::Error) -> Exit {
     let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
-    // Printing fails when the reader is gone.
-    let _ = error.print();
     let args: Vec<String> = std::env::args().collect();
     if args.iter().any(|arg| arg == "--format=json") || args.windows(2).any(|pair| pair == ["--format", "json"]) {
         let global = Global::for_records();
         let ui = Ui::new("help", &global);
+        // To stderr, also the help: stdout carries records.
+        ui.answer(&error.render().to_string());
         ui.record(
             "result",
             &json!({ "status": exit.status(), "exit_code": exit as u8, "reason": error.kind().as_str() }),
         );
+    } else {
+        // Printing fails when the reader is gone.
+        let _ = error.print();
     }
     exit
 }

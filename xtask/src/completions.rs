@@ -1,30 +1,34 @@
 //! `completions`: scripts with which `cargo xtask <TAB>` completes in bash, zsh and fish.
 //!
 //! clap_complete knows programs, not subcommands of somebody else's program. So it writes the completion of a program
-//! named `cargo-xtask`, and a few lines per shell hand it what follows `cargo xtask`, leaving the rest of cargo's
+//! named `cargo_xtask`, and a few lines per shell hand it what follows `cargo xtask`, leaving the rest of cargo's
 //! completion as it was.
-
-use std::io;
 
 use clap::CommandFactory;
 use clap_complete::{generate, shells};
 
 use crate::cli::{Cli, Shell};
 use crate::exit::Exit;
-use crate::ui::emit;
+use crate::ui::Ui;
 
-pub(crate) fn print(shell: Shell) -> Exit {
-    emit(&mut io::stdout(), &script(shell));
+/// The program whose completion is written. No hyphen: clap_complete 4.6 takes it for a separator in bash scripts, and
+/// then completes no subcommand.
+const NAME: &str = "cargo_xtask";
+
+pub(crate) fn print(shell: Shell, ui: &Ui) -> Exit {
+    let script = script(shell);
+    ui.answer(&script);
+    ui.result("script", script.into());
     Exit::Done
 }
 
 fn script(shell: Shell) -> String {
-    let mut command = Cli::command().bin_name("cargo-xtask");
+    let mut command = Cli::command().bin_name(NAME);
     let mut own = Vec::new();
     match shell {
-        Shell::Bash => generate(shells::Bash, &mut command, "cargo-xtask", &mut own),
-        Shell::Zsh => generate(shells::Zsh, &mut command, "cargo-xtask", &mut own),
-        Shell::Fish => generate(shells::Fish, &mut command, "cargo-xtask", &mut own),
+        Shell::Bash => generate(shells::Bash, &mut command, NAME, &mut own),
+        Shell::Zsh => generate(shells::Zsh, &mut command, NAME, &mut own),
+        Shell::Fish => generate(shells::Fish, &mut command, NAME, &mut own),
     }
     let own = String::from_utf8_lossy(&own);
     let hook = match shell {
@@ -44,9 +48,9 @@ if [[ -z ${__cargo_before_xtask+set} ]]; then
 fi
 _cargo_then_xtask() {
     if [[ $COMP_CWORD -gt 1 && ${COMP_WORDS[1]} == xtask ]]; then
-        COMP_WORDS=(cargo-xtask "${COMP_WORDS[@]:2}")
+        COMP_WORDS=(cargo_xtask "${COMP_WORDS[@]:2}")
         COMP_CWORD=$((COMP_CWORD - 1))
-        _cargo-xtask cargo-xtask "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+        _cargo_xtask cargo_xtask "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
         return
     fi
     COMPREPLY=()
@@ -63,9 +67,9 @@ const ZSH: &str = r#"
 (( ${+__cargo_before_xtask} )) || typeset -g __cargo_before_xtask=${_comps[cargo]:-}
 _cargo_then_xtask() {
     if (( CURRENT > 2 )) && [[ $words[2] == xtask ]]; then
-        words=(cargo-xtask "${(@)words[3,-1]}")
+        words=(cargo_xtask "${(@)words[3,-1]}")
         (( CURRENT-- ))
-        _cargo-xtask
+        _cargo_xtask
     elif [[ -n $__cargo_before_xtask ]]; then
         $__cargo_before_xtask
         (( CURRENT == 2 )) && compadd xtask
@@ -80,7 +84,7 @@ const FISH: &str = r"
 # cargo xtask: ask for the completions of the line as if it were that program's.
 function __cargo_xtask_line
     set -l words (commandline -opc)
-    complete -C (string join ' ' -- cargo-xtask (string escape -- $words[3..]) (commandline -ct | string escape))
+    complete -C (string join ' ' -- cargo_xtask (string escape -- $words[3..]) (commandline -ct | string escape))
 end
 function __cargo_xtask_given
     set -l words (commandline -opc)

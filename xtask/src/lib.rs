@@ -25,7 +25,6 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use cli::{Cli, Command};
-use exit::Exit;
 use ui::Ui;
 
 /// Runs the command that the command line names.
@@ -38,15 +37,12 @@ pub fn main() -> ExitCode {
     let Some(command) = cli.command else {
         return cli::overview(&cli.global).into();
     };
-    if let Command::Completions { shell } = command {
-        return completions::print(shell).into();
-    }
     let ui = Ui::new(command.name(), &cli.global);
     let outcome = match command {
         Command::Release(args) => release::run(&args, cli.global.dry_run, &ui),
         Command::TestAll(args) => test_all::run(&args, cli.global.dry_run, &ui),
         Command::Doctor => doctor::run(&ui),
-        Command::Completions { .. } => Ok(Exit::Done),
+        Command::Completions { shell } => Ok(completions::print(shell, &ui)),
     };
     ui.finish(outcome).into()
 }
