@@ -90,7 +90,7 @@ impl Sources {
 }
 
 impl Environment {
-    /// The only place that reads the variables of this process.
+    /// Settings are taken from the variables of this process here and nowhere else.
     pub fn of_process() -> Self {
         Self(std::env::vars_os().collect())
     }

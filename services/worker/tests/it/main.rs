@@ -6,5 +6,6 @@
 mod health;
 mod life;
 mod questions;
+mod readme;
 mod settings;
 mod support;

@@ -1,0 +1,38 @@
+//! The table in `services/README.md` tells what the files in `services/apps/src/bin` declare.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+#[test]
+fn the_table_of_services_is_what_the_files_declare() {
+    let services = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+    let readme = fs::read_to_string(services.join("README.md")).unwrap();
+    let rows = readme.lines().filter_map(|line| line.strip_prefix("| `")).map(|row| {
+        let cells: Vec<&str> = row.trim_end_matches(" |").split(" | ").collect();
+        let [name, waits_for, _, _, settings] = cells[..] else { panic!("not five cells: {row}") };
+        (name.trim_end_matches('`').to_owned(), (waits_for.to_owned(), settings.to_owned()))
+    });
+    let files = fs::read_dir(services.join("apps/src/bin")).unwrap().map(|entry| {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        (name, declaration(&text).unwrap_or_else(|| panic!("{} declares no program", path.display())))
+    });
+    assert_eq!(rows.collect::<BTreeMap<_, _>>(), files.collect());
+}
+
+/// What the program waits for and the sections that it reads, as the table has them.
+fn declaration(text: &str) -> Option<(String, String)> {
+    let topic = between(text, "QueueWorker::new(\"", "\")").map(|topic| format!("topic `{topic}`"));
+    let waits_for = topic.or_else(|| between(text, "Scanner::every(names::", ")").map(|name| format!("`{name}`")))?;
+    let settings = between(text, "type Settings = (", ")")
+        .or_else(|| between(text, "Program<QueueWorker, (", ")>"))
+        .or_else(|| between(text, "Program<Scanner, (", ")>"))?;
+    Some((waits_for, settings.to_owned()))
+}
+
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(before)?;
+    rest.split_once(after).map(|(found, _)| found)
+}
