@@ -167,3 +167,76 @@ fn countable(number: i64) -> Result<i64, String> {
         Err("is too large; set it to a number such as 4".to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::path::Path;
+
+    use super::*;
+    use crate::command_line::{Request, parse};
+    use crate::settings::{Environment, Sources};
+
+    fn plan(worker: &QueueWorker, arguments: &[&str], variables: &[(&str, &str)]) -> QueuePlan {
+        let Ok(Request::Work(arguments)) = parse(QueueWorker::FLAGS, None, arguments.iter().map(OsString::from)) else {
+            panic!("{arguments:?}");
+        };
+        let nsq = [("NSQ_LOOKUPD", "l:4161"), ("NSQ_URL", "http://n:4151")];
+        let environment: Environment = nsq.iter().chain(variables).copied().collect();
+        let sources = Sources::load(environment, Path::new("/no such folder"));
+        worker.plan("some_worker", &arguments, &mut Reader::new(&sources)).unwrap()
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_setting_and_that_over_the_default() {
+        let worker = QueueWorker::new("topic");
+        for (argument, setting, expected) in [
+            (None, None, (4, 2, 3)),
+            (None, Some("7"), (7, 7, 7)),
+            (Some("9"), Some("7"), (9, 9, 9)),
+            (Some("9"), None, (9, 9, 9)),
+            (Some("0"), Some("7"), (7, 7, 7)),
+            (Some("-1"), Some("0"), (4, 2, 3)),
+            (None, Some("-5"), (4, 2, 3)),
+        ] {
+            let arguments = argument.map(|number| ["-bufsize", number, "-workers", number, "-max-attempts", number]);
+            let names = ["SOME_WORKER_BUFFER_SIZE", "SOME_WORKER_WORKERS", "SOME_WORKER_MAX_ATTEMPTS"];
+            let variables = setting.map(|number| names.map(|name| (name, number)));
+            let arguments = arguments.as_ref().map_or(&[][..], |arguments| arguments);
+            let variables = variables.as_ref().map_or(&[][..], |variables| variables);
+            let Numbers { buffer_size, workers, max_attempts } = plan(&worker, arguments, variables).numbers;
+            assert_eq!((buffer_size, workers, max_attempts), expected, "{argument:?} {setting:?}");
+        }
+    }
+
+    /// Upstream raised the flag before it looked at the setting, which therefore never counted.
+    #[test]
+    fn the_least_attempts_are_applied_last() {
+        let worker = QueueWorker::new("topic").least_attempts(4);
+        for (setting, expected) in [(None, 4), (Some("3"), 4), (Some("6"), 6)] {
+            let variables = setting.map(|number| [("SOME_WORKER_MAX_ATTEMPTS", number)]);
+            let variables = variables.as_ref().map_or(&[][..], |variables| variables);
+            assert_eq!(plan(&worker, &[], variables).numbers.max_attempts, expected, "{setting:?}");
+        }
+        assert_eq!(plan(&worker, &["-max-attempts", "1"], &[]).numbers.max_attempts, 4);
+    }
+
+    /// Upstream read this flag and ignored it.
+    #[test]
+    fn the_requeue_timeout_is_applied() {
+        let worker = QueueWorker::new("topic").requeue_delay(Duration::from_secs(20));
+        for (arguments, seconds) in [(&[][..], 20), (&["-requeue-timeout", "2m"], 120), (&["-requeue-timeout=0"], 20)] {
+            assert_eq!(plan(&worker, arguments, &[]).requeue_delay, Duration::from_secs(seconds), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn only_some_workers_run_for_the_auditor() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(".env.audit"), "NSQ_LOOKUPD=l:4161\nNSQ_URL=http://n:4151\n").unwrap();
+        let sources = Sources::load([("APT_ENV", "audit")].into_iter().collect(), folder.path());
+        let run = |worker: QueueWorker| worker.plan("w", &Arguments::default(), &mut Reader::new(&sources)).is_ok();
+        assert!(!run(QueueWorker::new("topic")));
+        assert!(run(QueueWorker::new("topic").allowed_under_audit()));
+    }
+}

@@ -164,8 +164,8 @@ impl<K: Kind, S: Section> Program<K, S> {
     }
 }
 
-const UNFINISHED: &str = "its stage is not built yet, so it opens no connection and does no work; see the table of services in \
-                          services/README.md";
+const UNFINISHED: &str =
+    "its stage is not built yet, so it opens no connection and does no work; see the table of services in the README";
 
 /// Waits for the stage, and for the signal that ends its life.
 async fn supervise(

@@ -21,7 +21,7 @@ fn sources(variables: &[(&str, &str)]) -> Sources {
 
 /// What the table shows of a value, or what is wrong with it.
 fn shown<T: Value>(text: &str) -> Result<String, String> {
-    T::parse(text, &sources(&[("HOME", "/home/op")])).map(|value| value.show())
+    T::parse(text, &sources(&[("HOME", "/users/op")])).map(|value| value.show())
 }
 
 fn accepts<T: Value>(texts: &[(&str, &str)]) {
@@ -122,7 +122,7 @@ fn durations() {
 fn paths() {
     accepts::<PathBuf>(&[
         ("/tmp/x", "/tmp/x"),
-        ("~/tmp", "/home/op/tmp"),
+        ("~/tmp", "/users/op/tmp"),
         ("./profiles", "/no such folder/profiles"),
         ("../x", "/no such folder/../x"),
         (".hidden", "/no such folder/.hidden"),

@@ -119,7 +119,7 @@ fn an_unfinished_program_says_so_and_does_nothing() {
     assert_eq!(ended.code, Some(69));
     assert_eq!(ended.stdout, "");
     let said = "unfinished: its stage is not built yet, so it opens no connection and does no work; see the table of \
-                services in services/README.md\n";
+                services in the README\n";
     assert_eq!(ended.stderr, said);
     assert_eq!(std::fs::read_dir(place.path(".")).unwrap().count(), 0);
 }
