@@ -54,7 +54,10 @@ fn what_is_optional_is_listed_and_not_fatal() {
     let ran = run(doctor(&scratch, &fakes).args(["--format", "json"])).succeeds();
     let skopeo = check(&ran.stdout, "skopeo");
     assert_eq!((skopeo["status"].as_str(), skopeo["required"].as_bool()), (Some("missing"), Some(false)));
-    assert_eq!(check(&ran.stdout, "target x86_64-unknown-linux-gnu")["fix"], "rustup target add x86_64-unknown-linux-gnu");
+    assert_eq!(
+        check(&ran.stdout, "target x86_64-unknown-linux-gnu")["fix"],
+        "rustup target add x86_64-unknown-linux-gnu"
+    );
     assert!(check(&ran.stdout, "disk")["found"].as_str().unwrap().contains("MB free"));
 }
 
@@ -99,7 +102,9 @@ fn credentials_are_found_and_never_shown() {
         check(&ran.stdout, "AWS credentials")
     };
     assert_eq!(record(&mut doctor(&scratch, &fakes))["status"], "missing");
-    let found = record(doctor(&scratch, &fakes).env("AWS_ACCESS_KEY_ID", "hunter2-key").env("AWS_SECRET_ACCESS_KEY", "hunter2"));
+    let found = record(
+        doctor(&scratch, &fakes).env("AWS_ACCESS_KEY_ID", "hunter2-key").env("AWS_SECRET_ACCESS_KEY", "hunter2"),
+    );
     assert_eq!(found["found"], "AWS_ACCESS_KEY_ID is set");
     std::fs::create_dir(scratch.path().join(".aws")).unwrap();
     std::fs::write(scratch.path().join(".aws/credentials"), "aws_secret_access_key = hunter2").unwrap();

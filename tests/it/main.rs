@@ -1,5 +1,8 @@
 //! All integration tests, in one binary: cargo links it once. One module per thing tested.
 
+mod cli;
+mod completions;
+mod doctor;
 mod release;
 mod rules;
 mod support;

@@ -223,12 +223,12 @@ fn show(checks: &[Check], ui: &Ui) {
     let mut rows = vec![["CHECK", "STATE", "NEEDED FOR", "FOUND"].map(str::to_owned).to_vec()];
     let mut problems = String::new();
     for check in checks {
-        let state = match (&check.found, check.need) {
-            (Ok(_), _) => "ok",
-            (Err(problem), Optional) if problem.missing => "missing",
-            (Err(_), Optional) => "problem",
-            (Err(_), Required) => "REQUIRED",
+        let status = match &check.found {
+            Ok(_) => "ok",
+            Err(problem) if problem.missing => "missing",
+            Err(_) => "problem",
         };
+        let state = if check.found.is_err() && check.need == Required { "REQUIRED" } else { status };
         let (found, fix) = match &check.found {
             Ok(found) => (found.as_str(), None),
             Err(problem) => (problem.what.as_str(), Some(problem.fix.as_str())),
@@ -242,7 +242,7 @@ fn show(checks: &[Check], ui: &Ui) {
             "check",
             &json!({
                 "name": check.name,
-                "status": if check.found.is_ok() { "ok" } else if fix.is_some() && state == "missing" { "missing" } else { "problem" },
+                "status": status,
                 "required": check.need == Required,
                 "needed_for": check.used_for,
                 "found": found,
