@@ -14,7 +14,7 @@ use crate::command_line::{self, Arguments, Request};
 use crate::exit::Exit;
 use crate::identity::Identity;
 use crate::program::{Context, Kind, Limits, Plan as _, Program, Stage, StageFuture};
-use crate::settings::{Environment, Logging, Reader, Report, Reported, Section, Sources, Text, names};
+use crate::settings::{Environment, Logging, Reader, Report, Section, Sources, Text, names};
 use crate::signals::Signals;
 use crate::{CancellationToken, Heartbeat, health, help, output, telemetry};
 
@@ -89,7 +89,7 @@ impl<K: Kind, S: Section> Program<K, S> {
 
     fn work(&self, arguments: &Arguments, limits: Limits) -> Result<Exit> {
         let (configuration, report) = self.configure(arguments);
-        let Ok(configuration) = configuration else {
+        let Some(configuration) = configuration else {
             return Ok(self.judge(&report));
         };
         match self.stage {
@@ -110,7 +110,7 @@ impl<K: Kind, S: Section> Program<K, S> {
     }
 
     /// Reads every setting of the program. The report tells which those are, and everything that is wrong with them.
-    fn configure(&self, arguments: &Arguments) -> (Result<Configuration<K::Plan, S>, Reported>, Report) {
+    fn configure(&self, arguments: &Arguments) -> (Option<Configuration<K::Plan, S>>, Report) {
         let directory = std::env::current_dir().unwrap_or_else(|_| Path::new(".").to_owned());
         let sources = Sources::load(Environment::of_process(), &directory);
         let mut reader = Reader::new(&sources);
@@ -123,9 +123,9 @@ impl<K: Kind, S: Section> Program<K, S> {
         let configuration = match (environment, logging, plan, settings) {
             // A settings file that cannot be read is a problem of its own, even if nothing in it was missed.
             (Ok(_), Ok(logging), Ok(plan), Ok(settings)) if report.problems.is_empty() => {
-                Ok(Configuration { logging, plan, settings })
+                Some(Configuration { logging, plan, settings })
             }
-            _ => Err(Reported),
+            _ => None,
         };
         (configuration, report)
     }

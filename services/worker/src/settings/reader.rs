@@ -36,10 +36,10 @@ pub(crate) struct Entry {
     pub(crate) value: String,
 }
 
-/// A setting is missing or wrong; the reader holds the description.
+/// A setting is missing or wrong. Only [`Reader::refuse`] makes one, so that nothing is refused without a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a setting is missing or wrong")]
-pub struct Reported;
+pub struct Reported(());
 
 /// One setting that is being asked for; ends with `required`, `optional` or `or`.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl<'s> Reader<'s> {
     /// Records a problem that more than one setting is part of.
     pub fn refuse(&mut self, problem: String) -> Reported {
         self.report.problems.push(problem);
-        Reported
+        Reported(())
     }
 
     /// Has the folder made when the program starts.
