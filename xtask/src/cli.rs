@@ -1,5 +1,7 @@
 //! The whole command line, and the help that one sees first.
 
+pub mod deploy;
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -77,6 +79,18 @@ pub enum Command {
     /// Run every test stage: lint, unit, integration.
     #[command(after_help = TEST_ALL_EXAMPLES)]
     TestAll(TestAll),
+    /// Bring the template's release to an environment, watched and verified.
+    #[command(after_help = deploy::DEPLOY_HELP)]
+    Deploy(deploy::Deploy),
+    /// Go back to an earlier release.
+    #[command(after_help = deploy::ROLLBACK_HELP)]
+    Rollback(deploy::Rollback),
+    /// Show what runs in an environment.
+    #[command(after_help = deploy::STATUS_HELP)]
+    Status(deploy::Status),
+    /// Show the services' log lines.
+    #[command(after_help = deploy::LOGS_HELP)]
+    Logs(deploy::Logs),
     /// Check that this machine has what the commands need, and say how to get what it lacks.
     Doctor,
     /// Print the completion script of a shell for `cargo xtask <TAB>`.
@@ -92,6 +106,10 @@ impl Command {
         match self {
             Command::Release(_) => "release",
             Command::TestAll(_) => "test-all",
+            Command::Deploy(_) => "deploy",
+            Command::Rollback(_) => "rollback",
+            Command::Status(_) => "status",
+            Command::Logs(_) => "logs",
             Command::Doctor => "doctor",
             Command::Completions { .. } => "completions",
         }
@@ -190,8 +208,11 @@ Examples:
   fish   cargo xtask completions fish > ~/.config/fish/conf.d/cargo-xtask.fish";
 
 /// What one wants to do, and the commands that do it. A test sees that each command stands here once.
-const GROUPS: [(&str, &[&str]); 3] =
-    [("Test it", &["test-all"]), ("Ship it", &["release"]), ("Look after it", &["doctor", "completions"])];
+const GROUPS: [(&str, &[&str]); 3] = [
+    ("Test it", &["test-all"]),
+    ("Ship it", &["release", "deploy", "rollback"]),
+    ("Look after it", &["status", "logs", "doctor", "completions"]),
+];
 
 const EXAMPLES: [(&str, &str); 3] = [
     ("cargo xtask test-all", "run all tests"),

@@ -20,10 +20,16 @@ pub enum Exit {
     Refused = 3,
     /// A tool is missing, or a login failed.
     Unavailable = 4,
-    /// A time limit ran out.
+    /// A deployment failed and was rolled back cleanly.
+    RolledBack = 5,
+    /// A deployment failed and needs a person: the rollback failed, or the stack is stuck.
+    Stuck = 6,
+    /// A time limit ran out, or contact was lost: what was started may still be going on.
     TimedOut = 7,
-    /// Another run holds the lock.
+    /// Another run, or another operation on the stack, holds the lock.
     Busy = 8,
+    /// CloudFormation says complete, but ECS does not run what was shipped.
+    NotRunning = 9,
     /// Ctrl-C.
     Interrupted = 130,
     /// SIGTERM.
@@ -49,8 +55,11 @@ impl Exit {
             Exit::Usage => "usage",
             Exit::Refused => "refused",
             Exit::Unavailable => "unavailable",
+            Exit::RolledBack => "rolled_back",
+            Exit::Stuck => "stuck",
             Exit::TimedOut => "timed_out",
             Exit::Busy => "busy",
+            Exit::NotRunning => "not_running",
             Exit::Interrupted => "interrupted",
             Exit::Terminated => "terminated",
         }

@@ -8,6 +8,7 @@ mod cargo;
 pub mod catalog;
 pub mod cli;
 mod completions;
+mod deploy;
 mod docker;
 mod doctor;
 mod elf;
@@ -42,6 +43,7 @@ pub fn main() -> ExitCode {
         Command::Release(args) => release::run(&args, cli.global.dry_run, &ui),
         Command::TestAll(args) => test_all::run(&args, cli.global.dry_run, &ui),
         Command::Doctor => doctor::run(&ui),
+        Command::Deploy(_) | Command::Status(_) | Command::Rollback(_) | Command::Logs(_) => deploy::hand_over(&ui),
         Command::Completions { shell } => Ok(completions::print(shell, &ui)),
     };
     ui.finish(outcome).into()

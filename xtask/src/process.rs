@@ -237,6 +237,18 @@ impl Process {
         quoted.collect::<Vec<_>>().join(" ")
     }
 
+    /// Becomes the command: terminal, signals and exit code are its own from here on. Returns only the reason why not.
+    pub fn replace_this_process(self) -> anyhow::Error {
+        let shown = self.shown();
+        let mut command = std::process::Command::new(&self.program);
+        command.args(&self.args).envs(self.env);
+        if let Some(dir) = &self.dir {
+            command.current_dir(dir);
+        }
+        let error = std::os::unix::process::CommandExt::exec(&mut command);
+        anyhow::Error::new(error).context(format!("starting `{shown}`"))
+    }
+
     /// Runs to the end and collects the output; a failing exit code is an error.
     pub fn check(self) -> Result<Finished> {
         let finished = self.run()?;
