@@ -4,7 +4,7 @@
 //! `publish`, the names in `tag`, the documents in `manifest` and `sbom`.
 
 mod build;
-mod manifest;
+pub(crate) mod manifest;
 mod publish;
 mod sbom;
 mod tag;
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &cli::Release, dry_run: bool, ui: &Ui) -> Result<Exit> {
     let images = build::images(&built, &platforms, SOURCE, args.jobs, ui)?;
 
     let mut manifest = Manifest {
-        schema: manifest::SCHEMA,
+        schema: manifest::SCHEMA.to_owned(),
         tag: tag.clone(),
         commit: checkout.commit.clone(),
         branch: checkout.branch.clone(),
@@ -264,7 +264,7 @@ fn plan(preflight: &Preflight, args: &cli::Release, catalog: &Catalog, registry:
 
 fn build_record(platform: &'static Platform, toolchain: &Toolchain) -> Build {
     Build {
-        platform: platform.name,
+        platform: platform.name.to_owned(),
         target: toolchain.triple.clone(),
         rustc: toolchain.rustc.clone(),
         linker: toolchain.linker_version.clone(),
@@ -274,7 +274,7 @@ fn build_record(platform: &'static Platform, toolchain: &Toolchain) -> Build {
 
 fn entry(built: &Built, images: &[image::Image], registry: &Registry, tag: &str) -> ManifestImage {
     let platform = |(executable, image): (&build::Executable, &image::Image)| ManifestPlatform {
-        platform: image.platform.name,
+        platform: image.platform.name.to_owned(),
         config_digest: image.config_digest.clone(),
         content_tag: image.content_tag(),
         manifest_digest: None,

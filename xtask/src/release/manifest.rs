@@ -1,14 +1,21 @@
-//! The release manifest: which images, of which executables, of which commit, made with what. Deploying starts from it.
+//! The release manifest: which images, of which executables, of which commit, made with what. Written by `release`; pinning
+//! and deploying start from it.
 
-use serde::Serialize;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::exit::Exit;
 
 /// Raised when a field changes its meaning or goes.
 pub(crate) const SCHEMA: &str = "preserv-release/1";
 
 /// The content of `release-<tag>.json`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Manifest {
-    pub(crate) schema: &'static str,
+    pub(crate) schema: String,
     pub(crate) tag: String,
     /// The full commit id.
     pub(crate) commit: String,
@@ -23,10 +30,33 @@ pub(crate) struct Manifest {
     pub(crate) images: Vec<ManifestImage>,
 }
 
+impl Manifest {
+    /// Reads one that `release` wrote. A file of another schema is refused, since its fields may mean something else.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Schema {
+            schema: String,
+        }
+        let refuse = |why: String| {
+            let next = "give a release-<tag>.json as `cargo xtask release` writes it";
+            Exit::Refused.stop(format!("{} is no release manifest: {why}", path.display()), next)
+        };
+        let text = match fs::read(path) {
+            Ok(text) => text,
+            Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
+        };
+        let Schema { schema } = serde_json::from_slice(&text).map_err(|error| refuse(error.to_string()))?;
+        if schema != SCHEMA {
+            return Err(refuse(format!("its schema is `{schema}`, and this program reads `{SCHEMA}`")));
+        }
+        serde_json::from_slice(&text).map_err(|error| refuse(error.to_string()))
+    }
+}
+
 /// How the executables of one platform were made.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Build {
-    pub(crate) platform: &'static str,
+    pub(crate) platform: String,
     pub(crate) target: String,
     pub(crate) rustc: String,
     pub(crate) linker: String,
@@ -34,7 +64,7 @@ pub(crate) struct Build {
 }
 
 /// One service's image.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct ManifestImage {
     pub(crate) service: String,
     /// `HOST/PREFIX/<service>:<tag>`.
@@ -45,9 +75,9 @@ pub(crate) struct ManifestImage {
 }
 
 /// One service's image for one platform.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct ManifestPlatform {
-    pub(crate) platform: &'static str,
+    pub(crate) platform: String,
     /// Equal for equal executables, whatever the machine and the engine.
     pub(crate) config_digest: String,
     pub(crate) content_tag: String,
