@@ -6,3 +6,4 @@ mod doctor;
 mod release;
 mod rules;
 mod support;
+mod test_all;
