@@ -1,0 +1,1 @@
+//! A simulator of the AWS services that the deployer talks to.
