@@ -24,7 +24,7 @@ pub struct Program<K: Kind, S: Section> {
 /// What a service does.
 #[derive(Debug)]
 pub enum Stage<P, S> {
-    /// Nothing yet: the program answers questions and checks its settings, and then ends with code 69.
+    /// Nothing yet: the program answers questions, starts as it will one day, and then ends with code 69.
     Unfinished,
     /// Returns when the work is done or, soon after [`Context::shutdown`] is cancelled, when it has put away its work.
     Run(fn(Context<P, S>) -> StageFuture),

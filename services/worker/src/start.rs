@@ -92,21 +92,23 @@ impl<K: Kind, S: Section> Program<K, S> {
         let Some(configuration) = configuration else {
             return Ok(self.judge(&report));
         };
-        match self.stage {
-            Stage::Unfinished => {
-                output::complain(self.name, UNFINISHED);
-                Ok(Exit::Unfinished)
-            }
-            Stage::Run(stage) => {
-                create(&report.directories)?;
-                telemetry::start(self.name, &configuration.logging)?;
-                let exit = self.run(configuration, stage, limits);
-                Ok(exit.unwrap_or_else(|error| {
-                    tracing::error!("cannot start: {error:#}");
-                    Exit::Failed
-                }))
-            }
-        }
+        create(&report.directories)?;
+        telemetry::start(self.name, &configuration.logging)?;
+        let exit = match self.stage {
+            Stage::Unfinished => self.decline(&configuration.plan),
+            Stage::Run(stage) => self.run(configuration, stage, limits),
+        };
+        Ok(exit.unwrap_or_else(|error| {
+            tracing::error!("cannot start: {error:#}");
+            Exit::Failed
+        }))
+    }
+
+    /// Starts like a finished program, up to the point where there would be work.
+    fn decline(&self, plan: &K::Plan) -> Result<Exit> {
+        plan.announce(&Identity::of(self.name)?);
+        output::complain(self.name, UNFINISHED);
+        Ok(Exit::Unfinished)
     }
 
     /// Reads every setting of the program. The report tells which those are, and everything that is wrong with them.
