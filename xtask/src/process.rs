@@ -500,7 +500,7 @@ mod tests {
     fn a_feed_larger_than_a_pipe_arrives_whole() {
         let finished = Process::new("wc")
             .args(["-c"])
-            .stdin_feed(|to| (0..64).try_for_each(|_| to.write_all(&[b'x'; 65536])))
+            .stdin_feed(|to| (0..64).try_for_each(|_| to.write_all(&vec![b'x'; 65536])))
             .check()
             .unwrap();
         assert_eq!(finished.stdout.trim(), (64 * 65536).to_string());

@@ -9,6 +9,7 @@ mod publish;
 mod sbom;
 mod tag;
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -164,9 +165,9 @@ fn together(mut problems: Vec<anyhow::Error>) -> anyhow::Error {
     let exit = problems.first().map_or(Exit::Failed, Exit::of);
     let mut text = format!("{} things stand in the way:", problems.len());
     for problem in &problems {
-        text.push_str(&format!("\n  - {problem:#}"));
+        let _ = write!(text, "\n  - {problem:#}");
         if let Some(next) = problem.downcast_ref::<Stop>().map(Stop::next).filter(|next| !next.is_empty()) {
-            text.push_str(&format!("\n    next: {next}"));
+            let _ = write!(text, "\n    next: {next}");
         }
     }
     exit.stop(text, "nothing has been built or sent")

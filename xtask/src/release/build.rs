@@ -126,7 +126,7 @@ fn check(service: &str, path: &Path, platform: &'static Platform, emulator: Opti
             return Ok(Executable { platform, bytes, sha256, version, unfinished, run_by: "nobody".to_owned() });
         }
     };
-    let said = process.args(["--version"]).only_env().limit(Duration::from_secs(60)).check()?.stdout;
+    let said = process.args(["--version"]).only_env().limit(Duration::from_mins(1)).check()?.stdout;
     let (version, unfinished) = version(service, &digest, &said)?;
     Ok(Executable { platform, bytes, sha256, version, unfinished, run_by })
 }

@@ -67,9 +67,9 @@ pub(crate) fn all(
     let pushed = all_or_list("pushing the images (no release tag was set)", &names, pushed)?;
 
     let progress = ui.progress("tagging", items.len() as u64);
-    let work: Vec<(&Item<'_>, &Vec<Pushed>)> = items.iter().zip(&pushed).collect();
-    let tagged = process::in_parallel(jobs, &work, |(item, pushed)| {
-        let done = item.tag(docker, tag, pushed)?;
+    let work: Vec<((&Item<'_>, &Standing), &Vec<Pushed>)> = items.iter().zip(&standing).zip(&pushed).collect();
+    let tagged = process::in_parallel(jobs, &work, |((item, before), pushed)| {
+        let done = item.tag(docker, tag, before, pushed)?;
         progress.step(&item.entry.service);
         Ok(done)
     })?;
@@ -113,7 +113,8 @@ struct Item<'a> {
 enum Standing {
     /// The registry says that there is none.
     Nothing,
-    These,
+    /// The manifests' digests.
+    These(Vec<String>),
     /// Configuration digests.
     Another(Vec<String>),
 }
@@ -122,7 +123,7 @@ impl std::fmt::Display for Standing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Standing::Nothing => f.write_str("nothing"),
-            Standing::These => f.write_str("these images"),
+            Standing::These(_) => f.write_str("these images"),
             Standing::Another(configs) => write!(f, "an image with the configuration {}", configs.join(" and ")),
         }
     }
@@ -144,11 +145,12 @@ impl Item<'_> {
         let Lookup::Found(stored) = docker.lookup(&format!("{}:{tag}", self.repository))? else {
             return Ok(Standing::Nothing);
         };
-        let mut found: Vec<String> = stored.into_iter().map(|stored| stored.config_digest).collect();
+        let mut found: Vec<String> = stored.iter().map(|stored| stored.config_digest.clone()).collect();
         let mut ours: Vec<String> = self.images.iter().map(|image| image.config_digest.clone()).collect();
         found.sort();
         ours.sort();
-        Ok(if found == ours { Standing::These } else { Standing::Another(found) })
+        let digests = stored.into_iter().map(|stored| stored.digest).collect();
+        Ok(if found == ours { Standing::These(digests) } else { Standing::Another(found) })
     }
 
     /// First pass: every platform's image stands under its content tag, and was read back.
@@ -177,40 +179,49 @@ impl Item<'_> {
             .collect()
     }
 
-    /// Second pass: sets the release tag and reads it back. Returns its digest, and whether it had to be set.
-    fn tag(&self, docker: &Docker, tag: &str, pushed: &[Pushed]) -> Result<(String, bool)> {
-        let before = self.standing(docker, tag)?;
-        match &before {
-            // The content tag was found by the same question a moment ago, so this absence is one.
-            Standing::Nothing => match (pushed, self.images) {
-                ([one], [image]) => docker.tag(&self.repository, &image.content_tag(), &one.digest, tag)?,
-                _ => {
-                    let digests: Vec<String> = pushed.iter().map(|pushed| pushed.digest.clone()).collect();
-                    docker.tag_list(&self.repository, &digests, tag)?;
-                }
-            },
-            Standing::These => {}
-            Standing::Another(_) => {
-                let what = format!("{}:{tag} now stands for {before}: another release ran meanwhile", self.repository);
+    /// Second pass: sets the release tag, unless it stood `before`, and reads it back. Returns its digest, and whether it
+    /// had to be set.
+    fn tag(&self, docker: &Docker, tag: &str, before: &Standing, pushed: &[Pushed]) -> Result<(String, bool)> {
+        if let Standing::These(digests) = before {
+            return Ok((self.digest(docker, tag, digests, pushed)?, false));
+        }
+        // The content tags were found by this very question a moment ago, so if it finds nothing here, there is nothing.
+        match self.standing(docker, tag)? {
+            Standing::Nothing => self.set(docker, tag, pushed)?,
+            Standing::These(_) => {}
+            now @ Standing::Another(_) => {
+                let what = format!("{}:{tag} now stands for {now}: another release ran meanwhile", self.repository);
                 return Err(Exit::Refused.stop(what, "find out who releases from where; tags are never moved"));
             }
         }
-        let Lookup::Found(stored) = docker.lookup(&format!("{}:{tag}", self.repository))? else {
-            bail!("the tag was set, but the registry does not have it");
-        };
+        match self.standing(docker, tag)? {
+            Standing::These(digests) => Ok((self.digest(docker, tag, &digests, pushed)?, true)),
+            now => bail!("the tag was set, but the registry says that it stands for {now}: do not use it"),
+        }
+    }
+
+    fn set(&self, docker: &Docker, tag: &str, pushed: &[Pushed]) -> Result<()> {
+        if let ([one], [image]) = (pushed, self.images) {
+            return docker.tag(&self.repository, &image.content_tag(), &one.digest, tag);
+        }
+        let digests: Vec<String> = pushed.iter().map(|pushed| pushed.digest.clone()).collect();
+        docker.tag_list(&self.repository, &digests, tag)
+    }
+
+    /// The digest of a tag that stands for `digests`, which must be the checked ones.
+    fn digest(&self, docker: &Docker, tag: &str, digests: &[String], pushed: &[Pushed]) -> Result<String> {
         // Docker writes the parts of a list in no particular order.
         let sorted = |mut digests: Vec<String>| {
             digests.sort();
             digests
         };
-        let digests = sorted(stored.into_iter().map(|stored| stored.digest).collect());
+        let found = sorted(digests.to_vec());
         let expected = sorted(pushed.iter().map(|pushed| pushed.digest.clone()).collect());
-        ensure!(digests == expected, "the tag stands for {digests:?}, but {expected:?} were checked: do not use it");
-        let digest = match digests.as_slice() {
-            [one] => one.clone(),
-            _ => docker.list_digest(&self.repository, tag)?,
-        };
-        Ok((digest, matches!(before, Standing::Nothing)))
+        ensure!(found == expected, "the tag stands for {found:?}, but {expected:?} were checked: do not use it");
+        match digests {
+            [one] => Ok(one.clone()),
+            _ => docker.list_digest(&self.repository, tag),
+        }
     }
 }
 
