@@ -82,6 +82,8 @@ fn the_crates_depend_on_each_other_as_the_picture_shows() {
             (name.trim().to_owned(), to.collect())
         })
         .collect();
+    let lines = section.split("```").nth(1).unwrap_or_default().matches("->").count();
+    assert_eq!(picture.len(), lines, "ARCHITECTURE.md: a crate stands in the picture twice");
     let packages = members();
     let names: BTreeSet<&str> = packages.iter().map(|package| text_of(package, "name")).collect();
     let edges: BTreeMap<String, BTreeSet<String>> = packages

@@ -50,10 +50,12 @@ pub(crate) fn checks(root: &Path) -> Vec<Check> {
 /// Runs every check, whatever the others found.
 pub(crate) fn run(root: &Path, ui: &Ui) -> Result<Vec<Case>> {
     let checks = checks(root);
-    let progress = ui.progress("lint", checks.len() as u64);
+    let total = checks.len() as u64;
+    let progress = ui.progress("checking", total);
     let until = Instant::now() + LIMIT;
     let mut cases = Vec::new();
     for Check { name, command } in checks {
+        progress.set(cases.len() as u64, total, name);
         let verdict = match command {
             Err(reason) => Verdict::Skipped(reason),
             Ok(command) => {
