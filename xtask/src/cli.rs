@@ -239,7 +239,7 @@ pub fn overview(global: &Global) -> Exit {
     text.push_str("\n`cargo xtask <COMMAND> --help` explains a command and its exit codes.");
     let ui = Ui::new("help", global);
     ui.answer(&text);
-    ui.finish(Ok(Exit::Done))
+    ui.finish(&Ok(Exit::Done))
 }
 
 /// Prints clap's message (help, or what is wrong) and gives the exit code.

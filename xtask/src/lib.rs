@@ -46,5 +46,5 @@ pub fn main() -> ExitCode {
         Command::Deploy(_) | Command::Status(_) | Command::Rollback(_) | Command::Logs(_) => deploy::hand_over(&ui),
         Command::Completions { shell } => Ok(completions::print(shell, &ui)),
     };
-    ui.finish(outcome).into()
+    ui.finish(&outcome).into()
 }

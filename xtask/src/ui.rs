@@ -24,15 +24,21 @@ const SCHEMA: &str = "preserv-xtask/1";
 pub struct Ui {
     command: &'static str,
     run_id: String,
-    json: bool,
-    quiet: bool,
-    verbose: bool,
+    format: Format,
+    verbosity: Verbosity,
     color: bool,
     bars: MultiProgress,
     interactive: bool,
     started: Instant,
     files: Mutex<Option<RunFiles>>,
     result: Mutex<Map<String, Value>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verbosity {
+    Quiet,
+    Normal,
+    Verbose,
 }
 
 #[derive(Debug)]
@@ -56,9 +62,12 @@ impl Ui {
         Self {
             command,
             run_id: format!("{}-{}", now.replace(['-', ':'], ""), process::id()),
-            json: global.format == Format::Json,
-            quiet: global.quiet,
-            verbose: global.verbose,
+            format: global.format,
+            verbosity: match (global.quiet, global.verbose) {
+                (true, _) => Verbosity::Quiet,
+                (false, true) => Verbosity::Verbose,
+                (false, false) => Verbosity::Normal,
+            },
             color,
             bars: MultiProgress::with_draw_target(target),
             interactive,
@@ -84,7 +93,7 @@ impl Ui {
     /// A line of the narrative.
     pub fn say(&self, line: &str) {
         self.log(line);
-        if !self.quiet {
+        if !self.is_quiet() {
             self.print(line);
         }
     }
@@ -92,14 +101,14 @@ impl Ui {
     /// A line for `--verbose`; the log has it always.
     pub fn detail(&self, line: &str) {
         self.log(line);
-        if self.verbose {
+        if self.verbosity == Verbosity::Verbose {
             self.print(&self.paint(Paint::Dim, line));
         }
     }
 
     pub fn warn(&self, line: &str) {
         self.log(&format!("warning: {line}"));
-        if !self.quiet {
+        if !self.is_quiet() {
             self.print(&format!("{} {line}", self.paint(Paint::Yellow, "warning:")));
         }
         self.record("warning", &json!({ "message": line }));
@@ -108,8 +117,8 @@ impl Ui {
     /// What the command was called for: to stdout, or to stderr when stdout carries records.
     pub fn answer(&self, text: &str) {
         self.log(text);
-        if self.json {
-            if !self.quiet {
+        if self.format == Format::Json {
+            if !self.is_quiet() {
                 self.print(text);
             }
             return;
@@ -134,7 +143,7 @@ impl Ui {
             // The record on stdout is the one that counts; a full disk must not end a run that needs no more of it.
             let _ = writeln!(files.records, "{line}");
         }
-        if self.json {
+        if self.format == Format::Json {
             self.bars.suspend(|| emit(&mut io::stdout(), &line));
         }
     }
@@ -145,12 +154,12 @@ impl Ui {
     }
 
     /// Prints the error, if there is one, and the final record; gives the exit code.
-    pub fn finish(&self, outcome: Result<Exit>) -> Exit {
-        let (exit, reason) = match &outcome {
+    pub fn finish(&self, outcome: &Result<Exit>) -> Exit {
+        let (exit, reason) = match outcome {
             Ok(exit) => (*exit, None),
             Err(error) => (Exit::of(error), Some(format!("{error:#}"))),
         };
-        if let Err(error) = &outcome {
+        if let Err(error) = outcome {
             let mut text = format!("{} {error:#}", self.paint(Paint::Red, "error:"));
             if let Some(next) = error.chain().find_map(|cause| cause.downcast_ref::<Stop>()).map(Stop::next)
                 && !next.is_empty()
@@ -179,7 +188,7 @@ impl Ui {
 
     /// Only the answer is wanted.
     pub fn is_quiet(&self) -> bool {
-        self.quiet
+        self.verbosity == Verbosity::Quiet
     }
 
     /// The time since the command began.
