@@ -23,7 +23,11 @@ pub(crate) struct Check {
 }
 
 pub(crate) fn checks(root: &Path) -> Vec<Check> {
-    let cargo = |args: &[&str]| cargo::command().args(args).env("CARGO_TERM_COLOR", "never").dir(root);
+    // Quiet: what is shown of a failure is what is wrong, not what was compiled before.
+    let cargo = |args: &[&str]| {
+        let command = cargo::command().args(args).dir(root);
+        command.env("CARGO_TERM_COLOR", "never").env("CARGO_TERM_QUIET", "true")
+    };
     let dependencies = if which::which("cargo-deny").is_ok() {
         Ok(cargo(&["deny", "--color", "never", "check", "licenses", "bans", "sources"]))
     } else {

@@ -139,7 +139,8 @@ fn build(command: Process, ui: &Ui) -> Result<Finished> {
 
 /// What the compiler said from its first error on.
 fn errors(built: &Finished) -> String {
-    let said: Vec<&str> = built.stdout.lines().collect();
+    let progress = |line: &&str| line.trim_start().starts_with("Compiling ");
+    let said: Vec<&str> = built.stdout.lines().filter(|line| !progress(line)).collect();
     let first = said.iter().position(|line| line.starts_with("error")).unwrap_or(0);
     let mut text = said[first..].iter().take(SHOWN_LINES).copied().collect::<Vec<_>>().join("\n");
     if built.over_limit {
