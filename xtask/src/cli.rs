@@ -1,6 +1,7 @@
 //! The whole command line, and the help that one sees first.
 
 pub mod deploy;
+mod update_template;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -11,6 +12,8 @@ use serde_json::json;
 
 use crate::exit::Exit;
 use crate::ui::Ui;
+
+pub use update_template::{Pin, UpdateTemplate};
 
 /// Release, test and look after the preservation services.
 #[derive(Debug, Parser)]
@@ -76,6 +79,9 @@ pub enum Command {
     /// Build all service images, check them, and push them under one tag.
     #[command(after_help = RELEASE_EXAMPLES)]
     Release(Release),
+    /// Point the CloudFormation template at the images of one release, and change nothing else in it.
+    #[command(after_help = update_template::UPDATE_TEMPLATE_HELP)]
+    UpdateTemplate(UpdateTemplate),
     /// Run every test stage: lint, unit, integration.
     #[command(after_help = TEST_ALL_EXAMPLES)]
     TestAll(TestAll),
@@ -105,6 +111,7 @@ impl Command {
     pub fn name(&self) -> &'static str {
         match self {
             Command::Release(_) => "release",
+            Command::UpdateTemplate(_) => "update-template",
             Command::TestAll(_) => "test-all",
             Command::Deploy(_) => "deploy",
             Command::Rollback(_) => "rollback",
@@ -210,7 +217,7 @@ Examples:
 /// What one wants to do, and the commands that do it. A test sees that each command stands here once.
 const GROUPS: [(&str, &[&str]); 3] = [
     ("Test it", &["test-all"]),
-    ("Ship it", &["release", "deploy", "rollback"]),
+    ("Ship it", &["release", "update-template", "deploy", "rollback"]),
     ("Look after it", &["status", "logs", "doctor", "completions"]),
 ];
 
@@ -229,7 +236,7 @@ pub fn overview(global: &Global) -> Exit {
     for (heading, names) in GROUPS {
         let _ = writeln!(text, "\n{heading}");
         for name in names {
-            let _ = writeln!(text, "  {name:<14} {}", about(name).unwrap_or_default());
+            let _ = writeln!(text, "  {name:<15} {}", about(name).unwrap_or_default());
         }
     }
     text.push_str("\nExamples\n");

@@ -10,13 +10,51 @@ use crate::exit::Exit;
 
 /// Writes `bytes` to `path` atomically: a temporary file beside it, synced, renamed over it.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_then(path, bytes, |_| Ok(()))
+}
+
+/// Puts `after` in the place of a file that holds `before`, atomically, and keeps its permissions. A file that holds
+/// something else by then was changed by somebody else, and stays as they left it.
+pub fn replace_content(path: &Path, before: &[u8], after: &[u8]) -> Result<()> {
+    let mode = fs::metadata(path).with_context(|| format!("looking at {}", path.display()))?.permissions();
+    write_then(path, after, |temporary| {
+        temporary.set_permissions(mode).with_context(|| format!("setting the permissions of {}", path.display()))?;
+        let now = fs::read(path).with_context(|| format!("reading {} again", path.display()))?;
+        if now == before {
+            return Ok(());
+        }
+        Err(Exit::Refused.stop(
+            format!("{} was changed by somebody else while this ran; it is as they left it", path.display()),
+            "look at the change, then run the command again",
+        ))
+    })
+}
+
+/// Removes the temporary files that killed runs left beside `path`. The caller sees to it that no other is at it.
+pub fn remove_leftovers(path: &Path) {
+    let prefix = format!(".{}.tmp-", path.file_name().unwrap_or_default().to_string_lossy());
+    let folder = parent(path).unwrap_or(Path::new("."));
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let process = name.to_str().and_then(|name| name.strip_prefix(&prefix));
+        if process.is_some_and(|process| process.chars().all(|c| c.is_ascii_digit())) {
+            // If it cannot go it does no harm; writing to the same disk will report the cause.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Writes a temporary file beside `path`, and renames it over `path` if `last` agrees.
+fn write_then(path: &Path, bytes: &[u8], last: impl FnOnce(&File) -> Result<()>) -> Result<()> {
     let temporary = sibling(path, "tmp");
-    let written = (|| -> io::Result<()> {
+    let written = (|| -> Result<()> {
         let mut file = File::create(&temporary)?;
         file.write_all(bytes)?;
         file.sync_all()?;
+        last(&file)?;
         fs::rename(&temporary, path)?;
-        parent(path).map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+        parent(path).map_or(Ok(()), |folder| File::open(folder)?.sync_all())?;
+        Ok(())
     })();
     if written.is_err() {
         // The write failed; that error is the one to report.
@@ -141,6 +179,34 @@ mod tests {
         assert!(error.to_string().contains("nothing was changed"), "{error:#}");
         assert_eq!(fs::read_to_string(target.join("kept")).unwrap(), "old");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "the temporary file is gone");
+    }
+
+    #[test]
+    fn a_replaced_file_keeps_its_mode_and_one_that_changed_is_left_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = ScratchFolder::new("content-test").unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        replace_content(&path, b"old", b"new").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o640);
+        let error = replace_content(&path, b"old", b"newer").unwrap_err();
+        assert_eq!(Exit::of(&error), Exit::Refused);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "the temporary file is gone");
+    }
+
+    #[test]
+    fn leftovers_of_killed_runs_go_and_nothing_else_does() {
+        let folder = ScratchFolder::new("leftovers-test").unwrap();
+        for name in [".file.tmp-17", ".file.tmp-mine", ".other.tmp-17", "file", "file.tmp-17"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        remove_leftovers(&folder.path().join("file"));
+        let mut left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [".file.tmp-mine", ".other.tmp-17", "file", "file.tmp-17"]);
     }
 
     #[test]

@@ -92,6 +92,33 @@ fn differences(sh: &Shell) -> Result<Vec<String>> {
     Ok(found)
 }
 
+/// What HEAD has that a commit before it has not.
+#[derive(Clone, Debug)]
+pub struct Since {
+    /// How many commits lie between.
+    pub commits: u64,
+    /// The paths that differ, from the checkout's root.
+    pub files: Vec<String>,
+}
+
+impl Since {
+    /// Compares HEAD with `commit`; none if HEAD does not descend from it, or this clone has no such commit.
+    pub fn commit(root: &Path, commit: &str) -> Result<Option<Self>> {
+        let sh = Shell::new().context("finding the current folder")?;
+        sh.change_dir(root);
+        if !succeeds(cmd!(sh, "git merge-base --is-ancestor {commit} HEAD")) {
+            return Ok(None);
+        }
+        let range = format!("{commit}..HEAD");
+        let commits = read(cmd!(sh, "git rev-list --count {range}"))?;
+        let files = read(cmd!(sh, "git diff --name-only -z --no-renames --ignore-submodules=none {commit} HEAD --"))?;
+        Ok(Some(Self {
+            commits: commits.parse().with_context(|| format!("git counted `{commits}` commits"))?,
+            files: files.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect(),
+        }))
+    }
+}
+
 /// What `git --version` says.
 pub fn version(limit: Duration) -> Result<String> {
     Ok(Process::new("git").args(["--version"]).limit(limit).check()?.stdout.trim().to_owned())

@@ -20,6 +20,7 @@ pub mod process;
 mod release;
 mod test_all;
 pub mod ui;
+mod update_template;
 
 use std::process::ExitCode;
 
@@ -41,6 +42,7 @@ pub fn main() -> ExitCode {
     let ui = Ui::new(command.name(), &cli.global);
     let outcome = match command {
         Command::Release(args) => release::run(&args, cli.global.dry_run, &ui),
+        Command::UpdateTemplate(args) => update_template::run(&args, cli.global.dry_run, &ui),
         Command::TestAll(args) => test_all::run(&args, cli.global.dry_run, &ui),
         Command::Doctor => doctor::run(&ui),
         Command::Deploy(_) | Command::Status(_) | Command::Rollback(_) | Command::Logs(_) => deploy::hand_over(&ui),

@@ -1,0 +1,206 @@
+//! `update-template`: points the CloudFormation template at the images of one release, and changes nothing else in it.
+//!
+//! [`run`] reads as the list of steps. Which texts are images is decided in `images`, which release is meant in `release`, whether
+//! it stands in the registry in `verify`; `splice` writes the pins into the bytes and proves that only they changed.
+
+mod images;
+mod reference;
+mod release;
+mod splice;
+mod template;
+mod verify;
+mod yaml;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, absolute};
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use crate::catalog::Catalog;
+use crate::cli::{self, Pin};
+use crate::docker::Registry;
+use crate::exit::Exit;
+use crate::files::{self, Lock};
+use crate::process;
+use crate::ui::{Paint, Ui, table};
+
+use images::{Found, Image};
+use release::Release;
+use splice::Edit;
+use template::Template;
+
+/// The template of this repository.
+const TEMPLATE: &str = "cloudformation/cfn-preserv-master.yml";
+
+pub(crate) fn run(args: &cli::UpdateTemplate, dry_run: bool, ui: &Ui) -> Result<Exit> {
+    let catalog = Catalog::load()?;
+    let path = match &args.template {
+        Some(path) => absolute(path).with_context(|| format!("finding {}", path.display()))?,
+        None => catalog.root.join(TEMPLATE),
+    };
+    let writes = !dry_run && !args.check;
+    if writes {
+        ui.keep_below(&catalog.target)?;
+    }
+    let lock = catalog.target.join("xtask/update-template/lock");
+    let _lock = if writes { Some(Lock::take(&lock, "update-template")?) } else { None };
+
+    let template = Template::read(&path)?;
+    let prefix = Registry::parse(release::registry(args))?.prefix;
+    let found = images::find(&template.text, &template.yaml, &catalog.services, &prefix);
+    let shown = path.strip_prefix(&catalog.root).unwrap_or(&path);
+    let images = usable(found, shown, ui)?;
+    let missing = warn_of_missing(&images, &catalog, ui);
+
+    let release = release::choose(args, &catalog, &path, ui)?;
+    refuse_other_platforms(&images, &release)?;
+    announce(&release, args.pin, shown, ui);
+    let pins = pins(args, &release, &catalog, ui)?;
+    let changes = changes(&images, &pins)?;
+    let edits: Vec<Edit> = changes.iter().map(|(image, pin)| Edit::new(image, pin)).collect();
+    let text = splice::splice(&template.text, &edits);
+    splice::prove(&template.text, &text, &edits).context("more than the images would change; nothing was written")?;
+    template::fits(text.as_bytes()).map_err(|size| {
+        Exit::Refused.stop(format!("with these images {} {size}", shown.display()), "--pin tag is shorter")
+    })?;
+
+    list(&images, &changes, ui);
+    ui.result("template", Value::from(path.display().to_string()));
+    ui.result("tag", Value::from(release.tag.clone()));
+    ui.result("registry", Value::from(format!("{}/{}", release.registry.host, release.registry.prefix)));
+    ui.result("verified", Value::from(!args.offline));
+    ui.result("images", Value::from(images.len()));
+    ui.result("changed", Value::from(changes.len()));
+    ui.result("missing", Value::from(missing));
+
+    let (stale, total, tag) = (changes.len(), images.len(), &release.tag);
+    let done = |text: String| ui.say(&ui.paint(Paint::Green, &text));
+    if stale == 0 {
+        done(format!("nothing to do: all {total} images of {} are those of {tag}", shown.display()));
+    } else if args.check {
+        return Err(Exit::Refused.stop(
+            format!("{} is stale: {stale} of its {total} images are not those of {tag}", shown.display()),
+            "run the command without --check, and commit the template",
+        ));
+    } else if dry_run {
+        done(format!("would pin {stale} of {total} images of {} to {tag}", shown.display()));
+    } else {
+        process::check_interrupt()?;
+        files::remove_leftovers(&path);
+        files::replace_content(&path, template.text.as_bytes(), text.as_bytes())?;
+        done(format!("pinned {stale} of {total} images of {} to {tag}", shown.display()));
+        ui.say("look at it with `git diff`, then commit it");
+    }
+    Ok(Exit::Done)
+}
+
+/// The images of a template that can be pinned as a whole.
+fn usable(found: Found, shown: &Path, ui: &Ui) -> Result<Vec<Image>> {
+    for mention in &found.mentions {
+        ui.say(&format!("{}, {mention}; left alone", shown.display()));
+        ui.record("mention", &json!({ "message": mention }));
+    }
+    if !found.problems.is_empty() {
+        let lines: Vec<String> = found.problems.iter().map(|problem| format!("  {problem}")).collect();
+        return Err(Exit::Refused.stop(
+            format!("{} cannot be pinned:\n{}", shown.display(), lines.join("\n")),
+            "write each image as one text that ends in <service>:<tag>, once for each service; containers that are meant to \
+             share one read it from Mappings",
+        ));
+    }
+    if found.images.is_empty() {
+        return Err(Exit::Refused.stop(
+            format!("{} has no image of any of our services", shown.display()),
+            "an image is the Image of a ContainerDefinitions element, or a value of Mappings that one reads",
+        ));
+    }
+    Ok(found.images)
+}
+
+/// The services of which the template has no image.
+fn warn_of_missing(images: &[Image], catalog: &Catalog, ui: &Ui) -> Vec<String> {
+    let has: BTreeSet<&str> = images.iter().map(|image| image.service.as_str()).collect();
+    let missing: Vec<String> =
+        catalog.services.iter().filter(|service| !has.contains(service.as_str())).cloned().collect();
+    if !missing.is_empty() {
+        ui.warn(&format!("the template does not run {}: it has no image of it", missing.join(", ")));
+    }
+    missing
+}
+
+/// A task that asks for a processor for which there is no image would never start.
+fn refuse_other_platforms(images: &[Image], release: &Release) -> Result<()> {
+    let Some(built) = &release.images else { return Ok(()) };
+    let wrong = images.iter().filter_map(|image| {
+        let platform = match image.architecture.as_deref()? {
+            "X86_64" => "linux/amd64",
+            "ARM64" => "linux/arm64",
+            _ => return None,
+        };
+        let has = |service: &String| built.get(service)?.platforms.iter().find(|built| built.platform == platform);
+        let line = format!("  line {}: {} would run on {platform}", image.line, image.service);
+        has(&image.service).is_none().then_some(line)
+    });
+    let wrong: Vec<String> = wrong.collect();
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    Err(Exit::Refused.stop(
+        format!("{} was not built for the processors that the template asks for:\n{}", release.tag, wrong.join("\n")),
+        "release with --platform, or change the template's RuntimePlatform",
+    ))
+}
+
+fn announce(release: &Release, pin: Pin, shown: &Path, ui: &Ui) {
+    let what = match pin {
+        Pin::Digest => "digests",
+        Pin::Tag => "tag",
+    };
+    let Registry { host, prefix } = &release.registry;
+    let tag = ui.paint(Paint::Bold, &release.tag);
+    ui.say(&format!("pinning {} to the {what} of {tag} in {host}/{prefix}", shown.display()));
+}
+
+/// The pin of each service, asked of the registry or taken on trust.
+fn pins(args: &cli::UpdateTemplate, release: &Release, catalog: &Catalog, ui: &Ui) -> Result<BTreeMap<String, String>> {
+    if !args.offline {
+        return verify::verified_pins(release, args.pin, catalog, ui);
+    }
+    ui.warn("the registry was not asked (--offline): these images may not exist");
+    Ok(match release.images {
+        Some(_) => verify::known_pins(release, args.pin),
+        None => catalog.services.iter().map(|service| (service.clone(), format!(":{}", release.tag))).collect(),
+    })
+}
+
+/// The images whose pin is another one, with the new one.
+fn changes<'a>(images: &'a [Image], pins: &'a BTreeMap<String, String>) -> Result<Vec<(&'a Image, &'a str)>> {
+    let mut changes = Vec::new();
+    for image in images {
+        let pin = pins.get(&image.service).with_context(|| format!("there is no pin for {}", image.service))?;
+        if *pin != image.pin {
+            changes.push((image, pin.as_str()));
+        }
+    }
+    Ok(changes)
+}
+
+fn list(images: &[Image], changes: &[(&Image, &str)], ui: &Ui) {
+    let mut rows = Vec::new();
+    for image in images {
+        let change = changes.iter().find(|(changed, _)| changed.node == image.node);
+        let old = format!("{}{}", image.service, image.pin);
+        let new = change.map_or(old.clone(), |(_, pin)| format!("{}{pin}", image.service));
+        ui.record(
+            "image",
+            &json!({ "service": image.service, "line": image.line, "old": old, "new": new, "changed": change.is_some() }),
+        );
+        if change.is_some() {
+            rows.push(vec![old, "->".to_owned(), new]);
+        }
+    }
+    if !rows.is_empty() {
+        ui.answer(&table(&rows));
+    }
+}

@@ -1,0 +1,80 @@
+//! The template's file: what is refused before anything is looked for in it.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::exit::Exit;
+
+use super::splice;
+use super::yaml::{Kind, Yaml};
+
+/// CloudFormation takes no larger one.
+pub(super) const MAX_BYTES: usize = 1_048_576;
+
+/// A template that was read and parsed.
+#[derive(Debug)]
+pub(super) struct Template {
+    pub(super) text: String,
+    pub(super) yaml: Yaml,
+}
+
+impl Template {
+    /// Reads a file, or refuses it with the reason.
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let refuse = |why: &str, next: &str| Exit::Refused.stop(format!("{} {why}", path.display()), next);
+        let kind = match fs::symlink_metadata(path) {
+            Ok(metadata) => metadata.file_type(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(refuse("does not exist", "name the template: --template <file>"));
+            }
+            Err(error) => return Err(error).with_context(|| format!("looking at {}", path.display())),
+        };
+        if kind.is_symlink() {
+            // A rename would put a file in the place of the link; writing through it could leave half a file behind.
+            let to = fs::read_link(path).unwrap_or_default();
+            return Err(refuse(&format!("is a link to {}", to.display()), "name the file itself: --template <file>"));
+        }
+        if kind.is_dir() {
+            return Err(refuse("is a directory", "name the template: --template <file>"));
+        }
+        if !kind.is_file() {
+            return Err(refuse("is no regular file", "name the template: --template <file>"));
+        }
+        let bytes = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+        fits(&bytes).map_err(|size| refuse(&size, "split the stack; images are not what makes it large"))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            refuse(&format!("is not UTF-8, from byte {at} on"), "save it as UTF-8, which CloudFormation requires")
+        })?;
+        let yaml = parse(&text).map_err(|why| refuse(&why, "mend it; nothing was changed"))?;
+        Ok(Self { text, yaml })
+    }
+}
+
+/// The size in words, if it is too large.
+pub(super) fn fits(bytes: &[u8]) -> Result<(), String> {
+    if bytes.len() <= MAX_BYTES {
+        return Ok(());
+    }
+    Err(format!("has {} bytes, and CloudFormation takes {MAX_BYTES} at most", bytes.len()))
+}
+
+/// Two parsers must agree that it is YAML. serde_yaml comes first: it refuses depth and multiplied aliases.
+pub(super) fn parse(text: &str) -> Result<Yaml, String> {
+    let trees = splice::trees(text);
+    let yaml = trees.map_err(|error| error.to_string()).and_then(|_| Yaml::parse(text));
+    // Said first, since serde_yaml names only the mapping's place.
+    if let Some((key, first, second)) = Yaml::parse(text).ok().as_ref().and_then(Yaml::repeated_key) {
+        return Err(format!("has the key `{key}` twice in one mapping, in lines {first} and {second}"));
+    }
+    let yaml = yaml.map_err(|why| format!("is not YAML: {why}"))?;
+    let is_mapping = |id: &usize| matches!(yaml.node(*id).kind, Kind::Mapping(_));
+    match yaml.documents() {
+        [] => Err("is empty".to_owned()),
+        documents if documents.iter().any(is_mapping) => Ok(yaml),
+        _ => Err("is no template: it holds no mapping".to_owned()),
+    }
+}
