@@ -78,6 +78,8 @@ pub(crate) fn has_target(sysroot: &Path, triple: &str) -> bool {
 pub(crate) struct Toolchain {
     pub(crate) triple: String,
     pub(crate) linker: PathBuf,
+    /// The linker is another one than cargo's default.
+    is_cross: bool,
     /// First lines of `rustc --version`, the linker's `--version`, and libc's banner.
     pub(crate) rustc: String,
     pub(crate) linker_version: String,
@@ -117,6 +119,7 @@ impl Toolchain {
             rustc: version.lines().next().unwrap_or_default().to_owned(),
             linker_version: linker_version.lines().next().unwrap_or_default().to_owned(),
             libc: libc(&linker, triple)?,
+            is_cross: name != "cc",
             linker,
         })
     }
@@ -173,7 +176,13 @@ fn foreign_key(table: &toml::Table) -> Option<String> {
 }
 
 /// Builds every service for a target, once. Returns the executables by name; fails naming each service that has none.
-pub(crate) fn build(catalog: &Catalog, toolchain: &Toolchain, ui: &Ui) -> Result<BTreeMap<String, PathBuf>> {
+/// `compilations` is about how many the build has.
+pub(crate) fn build(
+    catalog: &Catalog,
+    toolchain: &Toolchain,
+    compilations: u64,
+    ui: &Ui,
+) -> Result<BTreeMap<String, PathBuf>> {
     #[derive(Deserialize)]
     struct Message {
         reason: String,
@@ -189,14 +198,20 @@ pub(crate) fn build(catalog: &Catalog, toolchain: &Toolchain, ui: &Ui) -> Result
         format!("--remap-path-prefix={}=/preserv", catalog.root.display()),
         format!("--remap-path-prefix={}=/cargo", cargo_home()?.display()),
     ];
-    let linker_variable = format!("CARGO_TARGET_{}_LINKER", toolchain.triple.to_uppercase().replace('-', "_"));
     let process = clean(Process::new("cargo"), catalog)
         .args(["build", "--locked", "--keep-going", "--bins", "--package", APPS, "--profile", PROFILE])
         .args(["--target", &toolchain.triple, "--message-format", "json-render-diagnostics", "--target-dir"])
         .args([&catalog.target])
-        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
-        .env(linker_variable, &toolchain.linker);
-    let progress = ui.progress("building", 0);
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+    // Cargo's default serves this machine; naming it would also be taken for build scripts and macros, and a build for one
+    // platform would then undo what the build for another has compiled.
+    let process = if toolchain.is_cross {
+        let variable = format!("CARGO_TARGET_{}_LINKER", toolchain.triple.to_uppercase().replace('-', "_"));
+        process.env(variable, &toolchain.linker)
+    } else {
+        process
+    };
+    let progress = ui.progress("building", compilations);
     let mut executables = BTreeMap::new();
     let mut units = 0;
     let finished = process.lines(|stream, line| match stream {
@@ -205,7 +220,7 @@ pub(crate) fn build(catalog: &Catalog, toolchain: &Toolchain, ui: &Ui) -> Result
             let Ok(message) = serde_json::from_str::<Message>(line) else { return };
             let (Some(target), "compiler-artifact") = (message.target, message.reason.as_str()) else { return };
             units += 1;
-            progress.set(units, units, &target.name);
+            progress.set(units, compilations.max(units), &target.name);
             if let Some(path) = message.executable {
                 executables.insert(target.name, path);
             }

@@ -52,7 +52,11 @@ pub(crate) fn run(args: &cli::Release, dry_run: bool, ui: &Ui) -> Result<Exit> {
         return plan(&preflight, args, &catalog, &registry, ui);
     }
 
-    let built = build::all(&catalog, &platforms, toolchains, ui)?;
+    let packages: Vec<sbom::Packages> = toolchains
+        .iter()
+        .map(|toolchain| sbom::Packages::resolve(&catalog, &toolchain.triple))
+        .collect::<Result<_>>()?;
+    let built = build::all(&catalog, &platforms, toolchains, &packages, ui)?;
     refuse_unfinished(&built, args.allow_unfinished)?;
     let folder = home.join(tag);
     let images = build::images(&built, &platforms, SOURCE, args.jobs, ui)?;
@@ -79,7 +83,7 @@ pub(crate) fn run(args: &cli::Release, dry_run: bool, ui: &Ui) -> Result<Exit> {
         for (entry, images) in manifest.images.iter().zip(&images) {
             image::write_layout(&fresh.join(&entry.service), images, &entry.reference, tag)?;
         }
-        write_sboms(&catalog, toolchains, &built, &fresh)?;
+        write_sboms(&packages, &built, &fresh)?;
         process::check_interrupt()?;
         files::replace_folder(&fresh, &folder)
     })();
@@ -293,9 +297,8 @@ fn entry(built: &Built, images: &[image::Image], registry: &Registry, tag: &str)
     }
 }
 
-fn write_sboms(catalog: &Catalog, toolchains: &[Toolchain], built: &[Built], folder: &Path) -> Result<()> {
-    for (index, toolchain) in toolchains.iter().enumerate() {
-        let packages = sbom::Packages::resolve(catalog, &toolchain.triple)?;
+fn write_sboms(packages: &[sbom::Packages], built: &[Built], folder: &Path) -> Result<()> {
+    for (index, packages) in packages.iter().enumerate() {
         for built in built {
             let executable = &built.executables[index];
             let platform = executable.platform.architecture;

@@ -12,6 +12,7 @@ use crate::elf;
 use crate::image::{self, Image, MAX_COMPRESSED_BYTES, Platform};
 use crate::process::{self, Process};
 use crate::release::publish::all_or_list;
+use crate::release::sbom::Packages;
 use crate::ui::{Ui, megabytes};
 
 /// One service and its executables, one per platform.
@@ -40,13 +41,14 @@ pub(crate) fn all(
     catalog: &Catalog,
     platforms: &[&'static Platform],
     toolchains: &[Toolchain],
+    packages: &[Packages],
     ui: &Ui,
 ) -> Result<Vec<Built>> {
     let mut built: Vec<Built> =
         catalog.services.iter().map(|service| Built { service: service.clone(), executables: Vec::new() }).collect();
-    for (platform, toolchain) in platforms.iter().zip(toolchains) {
+    for ((platform, toolchain), packages) in platforms.iter().zip(toolchains).zip(packages) {
         ui.say(&format!("building {} services for {} ({})", catalog.services.len(), platform.name, toolchain.triple));
-        let paths = cargo::build(catalog, toolchain, ui)?;
+        let paths = cargo::build(catalog, toolchain, packages.compilations, ui)?;
         let emulator = if platform.is_native() { None } else { which::which(platform.emulator).ok() };
         if !platform.is_native() && emulator.is_none() {
             ui.warn(&format!(

@@ -51,7 +51,7 @@ pub(crate) fn all(
                 refused.len(),
                 refused.join("\n")
             ),
-            "commit what differs, so that the release gets a tag of its own; nothing was pushed",
+            "commit what differs, or give the tag another name with --branch; nothing was pushed",
         ));
     }
 

@@ -18,6 +18,8 @@ pub(crate) struct Packages {
     components: Vec<Value>,
     dependencies: Vec<Value>,
     roots: Vec<String>,
+    /// About as many compilations as a build of all services has: for its progress.
+    pub(crate) compilations: u64,
 }
 
 #[derive(Deserialize)]
@@ -86,6 +88,7 @@ impl Packages {
             let library = normal.filter(|dep| packages.get(dep.pkg.as_str()).is_some_and(|package| !is_macro(package)));
             library.map(|dep| dep.pkg.clone()).collect()
         };
+        let compilations = compilations(&apps.id, &packages, &nodes);
         let mut seen = BTreeSet::new();
         let mut todo = vec![apps.id.clone()];
         let (mut components, mut dependencies, mut roots) = (Vec::new(), Vec::new(), Vec::new());
@@ -110,7 +113,7 @@ impl Packages {
         let key = |value: &Value| value["bom-ref"].as_str().or(value["ref"].as_str()).unwrap_or_default().to_owned();
         components.sort_by_key(key);
         dependencies.sort_by_key(key);
-        Ok(Self { components, dependencies, roots })
+        Ok(Self { components, dependencies, roots, compilations })
     }
 
     /// The document of one executable.
@@ -141,6 +144,22 @@ impl Packages {
             "dependencies": dependencies,
         })
     }
+}
+
+/// Every package that is compiled, once, and its build script, once more.
+fn compilations(apps: &str, packages: &BTreeMap<&str, &Package>, nodes: &BTreeMap<&str, &Node>) -> u64 {
+    let mut seen = BTreeSet::new();
+    let mut todo = vec![apps];
+    let mut count = 0;
+    while let Some(id) = todo.pop() {
+        let (Some(package), Some(node), true) = (packages.get(id), nodes.get(id), seen.insert(id)) else { continue };
+        let counted =
+            |target: &&Target| !target.kind.iter().any(|kind| matches!(kind.as_str(), "test" | "example" | "bench"));
+        count += package.targets.iter().filter(counted).count() as u64;
+        let needed = |dep: &&Dependency| dep.dep_kinds.iter().any(|kind| kind.kind.as_deref() != Some("dev"));
+        todo.extend(node.deps.iter().filter(needed).map(|dep| dep.pkg.as_str()));
+    }
+    count
 }
 
 fn is_macro(package: &Package) -> bool {
@@ -201,6 +220,7 @@ mod tests {
         .unwrap();
         let lock = checksums("[[package]]\nname = 'lib'\nversion = '1.0.0'\nchecksum = 'abc'\n").unwrap();
         let packages = Packages::new(&metadata, &lock).unwrap();
+        assert_eq!(packages.compilations, 5);
         let document = packages.document("apt_delete", "0.1.0", "00");
         let names: Vec<&str> =
             document["components"].as_array().unwrap().iter().filter_map(|c| c["name"].as_str()).collect();
