@@ -8,6 +8,8 @@ mod reference;
 mod release;
 mod splice;
 mod template;
+#[cfg(test)]
+mod tests;
 mod verify;
 mod yaml;
 

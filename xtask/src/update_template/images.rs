@@ -285,7 +285,7 @@ impl<'y> Search<'y> {
         let ours = |text: &str| {
             let reference = Reference::parse(text);
             let known = services.iter().any(|service| service == reference.name);
-            known && !reference.pin.is_empty() && reference.has_literal_pin()
+            known && !reference.pin.is_empty() && reference.has_literal_pin() && !text.contains(char::is_whitespace)
         };
         let mut lines = Vec::new();
         for (id, node) in self.yaml.nodes().iter().enumerate() {

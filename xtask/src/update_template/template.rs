@@ -62,15 +62,20 @@ pub(super) fn fits(bytes: &[u8]) -> Result<(), String> {
     Err(format!("has {} bytes, and CloudFormation takes {MAX_BYTES} at most", bytes.len()))
 }
 
-/// Two parsers must agree that it is YAML. serde_yaml comes first: it refuses depth and multiplied aliases.
+/// Two parsers must agree that it is YAML. serde_yaml comes first: it refuses depth, and aliases that multiply.
 pub(super) fn parse(text: &str) -> Result<Yaml, String> {
-    let trees = splice::trees(text);
-    let yaml = trees.map_err(|error| error.to_string()).and_then(|_| Yaml::parse(text));
-    // Said first, since serde_yaml names only the mapping's place.
-    if let Some((key, first, second)) = Yaml::parse(text).ok().as_ref().and_then(Yaml::repeated_key) {
-        return Err(format!("has the key `{key}` twice in one mapping, in lines {first} and {second}"));
+    if let Err(error) = splice::trees(text) {
+        let why = error.to_string();
+        // serde_yaml names only the mapping's place.
+        let yaml = if why.contains("duplicate entry") { Yaml::parse(text).ok() } else { None };
+        return Err(match yaml.as_ref().and_then(Yaml::repeated_key) {
+            Some((key, first, second)) => {
+                format!("has the key `{key}` twice in one mapping, in lines {first} and {second}")
+            }
+            None => format!("is not YAML: {why}"),
+        });
     }
-    let yaml = yaml.map_err(|why| format!("is not YAML: {why}"))?;
+    let yaml = Yaml::parse(text).map_err(|why| format!("is not YAML: {why}"))?;
     let is_mapping = |id: &usize| matches!(yaml.node(*id).kind, Kind::Mapping(_));
     match yaml.documents() {
         [] => Err("is empty".to_owned()),
