@@ -29,6 +29,15 @@ fn layouts_sboms_and_manifest_are_written() {
         let platform = &image["platforms"][0];
         let sbom = read_json(&folder.join(format!("{service}-amd64.cdx.json")));
         assert_eq!(sbom["metadata"]["component"]["hashes"][0]["content"], platform["executable_sha256"]);
+        if run(Command::new("docker").arg("info")).code == Some(0) {
+            let load = format!("tar -C {} -cf - . | docker load --quiet", folder.join(service).display());
+            let loaded = run(Command::new("sh").args(["-c", &load])).succeeds().stdout;
+            let reference = image["reference"].as_str().unwrap().trim_start_matches("docker.io/");
+            assert!(loaded.contains(reference), "{loaded}");
+            run(Command::new("docker").args(["image", "rm", reference])).succeeds();
+        } else {
+            skip("layouts_sboms_and_manifest_are_written", "no docker engine answers, so none loaded the layouts");
+        }
         if real_program("skopeo").is_none() {
             skip("layouts_sboms_and_manifest_are_written", "skopeo is not on PATH, so it did not read the layouts");
             continue;
