@@ -6,4 +6,5 @@ mod doctor;
 mod release;
 mod rules;
 mod support;
+mod template;
 mod test_all;
