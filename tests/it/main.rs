@@ -1,5 +1,11 @@
 //! All integration tests, in one binary: cargo links it once. One module per thing tested.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on panics, and says why it was skipped"
+)]
+
 mod cli;
 mod completions;
 mod doctor;

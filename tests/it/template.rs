@@ -61,7 +61,8 @@ fn services() -> Vec<String> {
 }
 
 fn camel_case(name: &str) -> String {
-    name.split('_').map(|part| format!("{}{}", part[..1].to_uppercase(), &part[1..])).collect()
+    let capital = |part: &str| part[..1].to_uppercase() + &part[1..];
+    name.split('_').map(capital).collect()
 }
 
 fn of_type<'a>(template: &'a Value, kind: &str) -> BTreeMap<&'a str, &'a Value> {

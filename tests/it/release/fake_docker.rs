@@ -81,9 +81,8 @@ impl Stand {
             .env("HOME", self.workspace.beside("home"));
         for name in ["RUSTUP_HOME", "CARGO_HOME"] {
             let default = format!(".{}", name.trim_end_matches("_HOME").to_lowercase());
-            let real = std::env::var_os(name)
-                .map(PathBuf::from)
-                .unwrap_or_else(|| std::env::home_dir().unwrap().join(default));
+            let real =
+                std::env::var_os(name).map_or_else(|| std::env::home_dir().unwrap().join(default), PathBuf::from);
             command.env(name, real);
         }
         run(command.envs(env.iter().copied()))

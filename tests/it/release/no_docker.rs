@@ -75,14 +75,16 @@ fn images_depend_on_the_executables_alone() {
     assert_ne!(third[1], second[1]);
 }
 
+/// Makes the tree another one than the commit's.
+type Change = fn(&Workspace);
+
 #[test]
 fn a_tree_that_is_not_the_commit_is_refused() {
     let workspace = Workspace::new();
     let hidden = "services/apps/src/bin/hidden.rs";
-    type Change = fn(&Workspace);
     let changes: [(&str, Change); 5] = [
         ("services/apps/src/lib.rs (modified)", |w| {
-            w.write("services/apps/src/lib.rs", "pub fn main(_: &str, _: bool) {}\n")
+            w.write("services/apps/src/lib.rs", "pub fn main(_: &str, _: bool) {}\n");
         }),
         ("services/apps/src/bin/new.rs (untracked)", |w| w.write("services/apps/src/bin/new.rs", "fn main() {}\n")),
         ("services/apps/src/bin/hidden.rs (untracked)", |w| {
@@ -266,7 +268,7 @@ fn an_interrupt_stops_the_build_and_leaves_nothing_half_done() {
 
 /// Polls until there is a value, or panics with what was awaited.
 fn wait_for<T>(mut value: impl FnMut() -> Option<T>, what: &str) -> T {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     loop {
         if let Some(value) = value() {
             return value;

@@ -88,12 +88,14 @@ fn e6_7_a_tag_that_stands_for_another_image_is_refused_before_anything_is_pushed
     );
 }
 
+/// What the proxy does with a method and path.
+type Choice = Box<dyn Fn(&str, &str) -> Fault + Send + Sync>;
+
 #[test]
 fn registries_that_refuse_fail_cut_or_lose() {
     let Some(registry) = registry("registries_that_refuse_fail_cut_or_lose") else { return };
     let workspace = Workspace::new();
     let is_put = |method: &str, path: &str, part: &str| method == "PUT" && path.contains(part);
-    type Choice = Box<dyn Fn(&str, &str) -> Fault + Send + Sync>;
     let faults: [(&str, i32, Choice); 6] = [
         ("refused", 4, Box::new(|_, _| Fault::Status(401))),
         (

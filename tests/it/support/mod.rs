@@ -18,8 +18,8 @@ pub(crate) fn program(name: &str) -> PathBuf {
     static APPS: OnceLock<()> = OnceLock::new();
     let (built, package) = if name == "xtask" { (&XTASK, "xtask") } else { (&APPS, "apps") };
     built.get_or_init(|| {
-        let build = ["build", "--quiet", "--package", package];
-        let status = Command::new(env!("CARGO")).args(build).current_dir(root()).status();
+        let args = ["build", "--quiet", "--package", package];
+        let status = Command::new(env!("CARGO")).args(args).current_dir(root()).status();
         assert!(status.unwrap().success(), "the package {package} does not build");
     });
     // This executable is target/debug/deps/it-…; the programs are two levels up.
@@ -74,9 +74,13 @@ impl Drop for Scratch {
 
 /// `sha256:<64 hexadecimal digits>` of the bytes.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+
     use sha2::Digest as _;
-    let digits: String = sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{digits}")
+    sha2::Sha256::digest(bytes).iter().fold("sha256:".to_owned(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
 }
 
 /// A process runs; a zombie does not.
@@ -87,7 +91,7 @@ pub(crate) fn is_alive(pid: &str) -> bool {
 /// Asks until the answer is there. After the deadline it fails with the last state.
 #[track_caller]
 pub(crate) fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_mins(2);
     loop {
         match ask() {
             Ok(answer) => return answer,
