@@ -2,18 +2,20 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
-use super::{Ran, files_below, read_json, run};
-use crate::support::root;
+use super::{Ran, files_below, gone, read_json, run, whole_line};
 use crate::support::workspace::{Fakes, SERVICES, Workspace};
+use crate::support::{root, wait_for};
 
 /// A docker whose registry is a folder of files: enough of it for a release, with faults by environment variable.
 ///
-/// `FAIL` is an extended regular expression; a call whose arguments match it fails.
+/// `FAIL` and `BLOCK` are extended regular expressions: a call whose arguments match fails, or never ends.
 const DOCKER: &str = r#"
 state="$FAKE_STATE"
 echo "$*" >> "$state/calls"
 if [ -n "$FAIL" ] && echo "$*" | grep -Eq "$FAIL"; then echo "fake docker was told to fail" >&2; exit 1; fi
+if [ -n "$BLOCK" ] && echo "$*" | grep -Eq "$BLOCK"; then echo $$ > "$state/blocked"; exec sleep 1000; fi
 file() { echo "$state/registry/$(echo "$1" | tr '/:@' '___')"; }
 case "$1" in
 version) echo "${FAKE_VERSION:-28.2.2 20.10.24}" ;;
@@ -66,6 +68,7 @@ impl Stand {
         fakes.add("docker", DOCKER);
         let stand = Self { workspace, fakes };
         fs::create_dir_all(stand.state()).unwrap();
+        fs::create_dir_all(stand.scratch()).unwrap();
         stand
     }
 
@@ -74,18 +77,29 @@ impl Stand {
     }
 
     fn release(&self, env: &[(&str, &str)]) -> Ran {
+        run(&mut self.command(env))
+    }
+
+    fn command(&self, env: &[(&str, &str)]) -> Command {
         let mut command = self.workspace.xtask(&["release"]);
         command
             .env("PATH", self.fakes.path())
             .env("FAKE_STATE", self.state())
-            .env("HOME", self.workspace.beside("home"));
+            .env("HOME", self.workspace.beside("home"))
+            .env("TMPDIR", self.scratch());
         for name in ["RUSTUP_HOME", "CARGO_HOME"] {
             let default = format!(".{}", name.trim_end_matches("_HOME").to_lowercase());
             let real =
                 std::env::var_os(name).map_or_else(|| std::env::home_dir().unwrap().join(default), PathBuf::from);
             command.env(name, real);
         }
-        run(command.envs(env.iter().copied()))
+        command.envs(env.iter().copied());
+        command
+    }
+
+    /// TMPDIR of the runs.
+    fn scratch(&self) -> PathBuf {
+        self.workspace.beside("tmp")
     }
 
     fn calls(&self) -> String {
@@ -153,6 +167,34 @@ fn a_failure_while_tagging_lists_what_stands_and_is_completed_later() {
     assert_eq!(stand.tags().len(), 2);
     let ran = stand.release(&[]).succeeds();
     assert!(ran.stderr.contains("1 tags set"), "{}", ran.stderr);
+    assert_eq!(stand.tags().len(), 3);
+}
+
+#[test]
+fn an_interrupt_at_any_step_leaves_nothing_half_done() {
+    let stand = Stand::new();
+    let tag = stand.workspace.tag();
+    let release_tag = format!("^push .*:{tag}$");
+    for step in ["^version", "^manifest", "^load", "^image", "^run", "^push .*:content", "^tag", &release_tag] {
+        let blocked = stand.state().join("blocked");
+        let _ = fs::remove_file(&blocked);
+        let mut command = stand.command(&[("BLOCK", step)]);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let pid = wait_for("docker to be called", || whole_line(&blocked));
+        run(Command::new("kill").args(["-s", "INT", &child.id().to_string()])).succeeds();
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(130), "{step}: {said}");
+        assert!(output.stdout.is_empty(), "{step}: nothing is reported as published");
+        assert_eq!(stand.tags(), Vec::<String>::new(), "{step}");
+        wait_for("docker to end", || gone(&pid));
+        let left = |path: PathBuf| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.file_name());
+        let scratch: Vec<_> = left(stand.scratch()).collect();
+        assert!(scratch.is_empty(), "{step}: {scratch:?}");
+        let mut half = left(stand.workspace.release_folder()).filter(|name| name.to_string_lossy().starts_with('.'));
+        assert_eq!(half.next(), None, "{step}");
+    }
+    stand.release(&[]).succeeds();
     assert_eq!(stand.tags().len(), 3);
 }
 

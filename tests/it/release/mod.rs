@@ -11,6 +11,8 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+use crate::support::is_alive;
+
 /// What a run printed and how it ended.
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
@@ -64,4 +66,15 @@ pub(crate) fn files_below(folder: &Path) -> Vec<std::path::PathBuf> {
         }
     }
     found
+}
+
+/// What a stand-in wrote to tell its process id.
+pub(crate) fn whole_line(path: &Path) -> Result<String, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    if text.ends_with('\n') { Ok(text) } else { Err(text) }
+}
+
+/// The process is no more.
+pub(crate) fn gone(pid: &str) -> Result<(), String> {
+    if is_alive(pid.trim()) { Err(format!("process {} runs", pid.trim())) } else { Ok(()) }
 }

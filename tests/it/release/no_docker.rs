@@ -2,11 +2,10 @@
 
 use std::fs;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
-use super::{Ran, config_digests, read_json, run};
+use super::{Ran, config_digests, gone, read_json, run, whole_line};
 use crate::support::workspace::{Fakes, SERVICES, Workspace, real_program};
-use crate::support::{self, skip};
+use crate::support::{self, skip, wait_for};
 
 const NO_PUSH: [&str; 2] = ["release", "--no-push"];
 
@@ -254,27 +253,12 @@ fn an_interrupt_stops_the_build_and_leaves_nothing_half_done() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let pid = wait_for(|| fs::read_to_string(&mark).ok().filter(|text| text.ends_with('\n')), "the build started");
+        let pid = wait_for("the build to start", || whole_line(&mark));
         run(Command::new("kill").args(["-s", signal, &child.id().to_string()])).succeeds();
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(code), "{}", String::from_utf8_lossy(&output.stderr));
-        wait_for(
-            || (!std::path::Path::new(&format!("/proc/{}", pid.trim())).exists()).then_some(()),
-            "the build ended",
-        );
+        wait_for("the build to end", || gone(&pid));
         assert!(!workspace.release_folder().join(workspace.tag()).exists());
-    }
-}
-
-/// Polls until there is a value, or panics with what was awaited.
-fn wait_for<T>(mut value: impl FnMut() -> Option<T>, what: &str) -> T {
-    let deadline = Instant::now() + Duration::from_mins(1);
-    loop {
-        if let Some(value) = value() {
-            return value;
-        }
-        assert!(Instant::now() < deadline, "after a minute still not: {what}");
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
