@@ -228,7 +228,11 @@ fn a_full_disk_leaves_the_last_release_as_it_was() {
     // A limit of 32 KiB per file stands in for the full disk: the images' blobs are larger. The build has nothing to write.
     let xtask = support::program("xtask");
     let script = format!("trap '' XFSZ; ulimit -f 64; exec {} release --no-push", xtask.display());
-    let ran = run(Command::new("bash").args(["-c", &script]).current_dir(workspace.root()).env("CARGO", env!("CARGO")));
+    let ran = run(Command::new("bash")
+        .args(["-c", &script])
+        .current_dir(workspace.root())
+        .env("CARGO", env!("CARGO"))
+        .env_remove("CARGO_TARGET_DIR"));
     let ran = ran.fails(1, "writing ");
     assert!(ran.stderr.contains("File too large"), "{}", ran.stderr);
     assert_eq!(fs::read(&manifest).unwrap(), before);
