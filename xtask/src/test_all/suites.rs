@@ -130,6 +130,9 @@ fn build(command: Process, ui: &Ui) -> Result<Finished> {
     let mut crates = 0;
     command.limit(BUILD_LIMIT).lines(|_, line| {
         ui.detail(line);
+        if line.trim_start().starts_with("Blocking ") {
+            ui.say(&format!("  another cargo is building here: {}", line.trim()));
+        }
         if let Some(name) = line.trim_start().strip_prefix("Compiling ") {
             crates += 1;
             progress.set(crates, crates, name.split(' ').next().unwrap_or_default());
