@@ -4,6 +4,8 @@
 //! it stands in the registry in `verify`; `splice` writes the pins into the bytes and proves that only they changed.
 
 mod images;
+#[cfg(test)]
+mod property;
 mod reference;
 mod release;
 mod splice;

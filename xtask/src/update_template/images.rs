@@ -146,16 +146,27 @@ impl<'y> Search<'y> {
                     return;
                 };
                 self.candidate(*text, reader, None);
-                let text = yaml.text(*text).unwrap_or_default();
+                let text = yaml.text(*text).unwrap_or_default().trim_end();
                 for (key, value) in yaml.entries(*variables) {
                     let variable = format!("${{{}}}", yaml.text(*key).unwrap_or_default());
-                    self.image(*value, whole(text.trim_end().ends_with(&variable)));
+                    let rest = text.rsplit_once(&variable).map(|(_, rest)| rest);
+                    // Followed by more of the path or of the name, or not used at all, it cannot be the image's name.
+                    if let Some(rest) = rest
+                        && (rest.is_empty() || rest.starts_with([':', '@', '$']))
+                    {
+                        self.image(*value, whole(rest.is_empty()));
+                    }
                 }
             }
             "Join" => {
-                let pieces = arguments.get(1).map_or(&[][..], |list| yaml.elements(*list));
+                let [delimiter, list] = arguments else { return };
+                let path = yaml.text(*delimiter).is_some_and(|delimiter| delimiter.starts_with('/'));
+                let pieces = yaml.elements(*list);
+                let last = pieces.len().saturating_sub(1);
                 for (index, piece) in pieces.iter().enumerate() {
-                    self.image(*piece, whole(index + 1 == pieces.len()));
+                    if index == last || !path {
+                        self.image(*piece, whole(index == last));
+                    }
                 }
             }
             "If" => {

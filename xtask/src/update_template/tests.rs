@@ -69,6 +69,8 @@ fn images_are_found_in_every_form() {
         "!Sub ['${Prefix}${Reference}', {Prefix: !Ref ImagePrefix, Reference: 'apt_delete:old'}]".to_owned(),
         "!Join ['', [!Ref Prefix, 'aptrust/', 'apt_delete:old']]".to_owned(),
         "!Join ['/', [!Ref Prefix, aptrust, !If [A, 'apt_delete:old', 'apt_delete:old']]]".to_owned(),
+        "!Sub ['${A}/x/apt_delete:old', {A: apt_queue, B: apt_fixity}]".to_owned(),
+        "!Join ['/', [apt_queue, aptrust, 'apt_delete:old']]".to_owned(),
         "!If [IsProd, !Sub 'x/apt_delete:old', 'y/apt_delete:old']".to_owned(),
         format!("!Sub >-\n            {ecr}/apt_delete:old"),
         format!("!Sub |\n            {ecr}/apt_delete:old\n\n        # and a comment"),
@@ -104,7 +106,10 @@ fn mappings_are_images_where_an_image_reads_them() {
     let mentions = found(&format!("{mappings}{}", task("!FindInMap [Images, Release, AptDelete]"))).mentions;
     assert_eq!(
         mentions,
-        ["line 5: `apt_queue:keep` is the image of no container", "line 7: `apt_delete:keep` is the image of no container"]
+        [
+            "line 5: `apt_queue:keep` is the image of no container",
+            "line 7: `apt_delete:keep` is the image of no container"
+        ]
     );
     assert!(found(mappings).images.is_empty(), "nobody reads them");
 }
@@ -130,7 +135,9 @@ fn aliases_merges_conditions_and_further_documents() {
         "Metadata:\n  Base: &base {Image: aptrust/apt_delete:old, Essential: true}\nResources:\n  A:\n    Properties:\n      ContainerDefinitions: [*base]\n  B:\n    Properties:\n      ContainerDefinitions:\n        - <<: *base\n          Name: b\n        - !If [C, {Image: apt_queue:old}, !Ref AWS::NoValue]\n---\nResources: {C: {Properties: {ContainerDefinitions: !If [C, [{Image: apt_fixity:old}], []]}}}\n...\n",
     );
     // JSON is YAML, tabs included.
-    only_old_changes("{\n\t\"Resources\": {\"T\": {\"Properties\": {\n\t\t\"ContainerDefinitions\": [{\"Image\": {\"Fn::Sub\": \"${P}/apt_delete:old\"}}]\n}}}}\n");
+    only_old_changes(
+        "{\n\t\"Resources\": {\"T\": {\"Properties\": {\n\t\t\"ContainerDefinitions\": [{\"Image\": {\"Fn::Sub\": \"${P}/apt_delete:old\"}}]\n}}}}\n",
+    );
 }
 
 #[test]
@@ -162,14 +169,18 @@ fn one_service_in_two_containers_is_refused_and_one_shared_value_is_not() {
 
 #[test]
 fn images_of_services_that_do_not_exist_are_refused() {
-    refuses(&container("docker.io/aptrust/apt_deleet:old"), "names no service: services/apps/src/bin has no apt_deleet.rs");
+    refuses(
+        &container("docker.io/aptrust/apt_deleet:old"),
+        "names no service: services/apps/src/bin has no apt_deleet.rs",
+    );
     refuses(&container("!Sub '${A}/docker-hub/aptrust/restorer_manualtest:x'"), "restorer_manualtest");
     // Another registry, but written just as the others are.
     let text = format!("{}        - Image: example.org/p/apt_typo:x\n", container("example.org/p/apt_delete:old"));
     refuses(&text, "apt_typo");
     let map = "Mappings: {M: {R: {A: 'apt_delete:old', B: 'apt_typo:old'}}}\n";
     refuses(&format!("{map}{}", container("!Sub ['${P}${R}', {R: !FindInMap [M, R, !Ref Key]}]")), "apt_typo");
-    for others in ["nginx:1", "docker.io/docker/ecs-searchdomain-sidecar:latest", "!Sub '${Prefix}:tag'", "!Ref Image"] {
+    for others in ["nginx:1", "docker.io/docker/ecs-searchdomain-sidecar:latest", "!Sub '${Prefix}:tag'", "!Ref Image"]
+    {
         let text = format!("{}        - Image: {others}\n", container("apt_delete:old"));
         assert_eq!(found(&text).problems, [""; 0], "{others}");
     }
