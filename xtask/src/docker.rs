@@ -122,6 +122,8 @@ pub(crate) struct Stored {
     pub(crate) config_digest: String,
     /// Of layers and configuration together.
     pub(crate) bytes: u64,
+    /// Such as `linux/amd64`; none if the registry does not tell.
+    pub(crate) platform: Option<String>,
 }
 
 /// The docker command line with a private configuration folder, which goes away with the value: a login, and the state that
@@ -414,6 +416,12 @@ fn stored(json: &str) -> Result<Vec<Stored>> {
         digest: String,
         #[serde(default)]
         size: u64,
+        platform: Option<Platform>,
+    }
+    #[derive(Deserialize)]
+    struct Platform {
+        os: String,
+        architecture: String,
     }
     #[derive(Deserialize)]
     struct Manifest {
@@ -433,6 +441,7 @@ fn stored(json: &str) -> Result<Vec<Stored>> {
             .map(|part| part.size)
             .sum(),
         config_digest: entry.schema_v2_manifest.config.digest,
+        platform: entry.descriptor.platform.map(|platform| format!("{}/{}", platform.os, platform.architecture)),
     };
     Ok(entries.into_iter().map(stored).collect())
 }
@@ -470,10 +479,11 @@ mod tests {
     fn both_kinds_of_manifest_are_read() {
         let one = |field: &str| {
             format!(
-                r#"{{"Ref":"x","Descriptor":{{"digest":"sha256:a","size":500}},"{field}":{{"config":{{"digest":"sha256:c","size":2}},"layers":[{{"digest":"sha256:l","size":40}}]}}}}"#
+                r#"{{"Ref":"x","Descriptor":{{"digest":"sha256:a","size":500,"platform":{{"architecture":"arm64","os":"linux"}}}},"{field}":{{"config":{{"digest":"sha256:c","size":2}},"layers":[{{"digest":"sha256:l","size":40}}]}}}}"#
             )
         };
-        let expected = Stored { digest: "sha256:a".into(), config_digest: "sha256:c".into(), bytes: 42 };
+        let platform = Some("linux/arm64".into());
+        let expected = Stored { digest: "sha256:a".into(), config_digest: "sha256:c".into(), bytes: 42, platform };
         for field in ["SchemaV2Manifest", "OCIManifest"] {
             assert_eq!(stored(&one(field)).unwrap(), std::slice::from_ref(&expected));
             assert_eq!(stored(&format!("[{0},{0}]", one(field))).unwrap().len(), 2);

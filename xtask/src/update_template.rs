@@ -33,6 +33,7 @@ use images::{Found, Image};
 use release::Release;
 use splice::Edit;
 use template::Template;
+use verify::Pinned;
 
 /// The template of this repository.
 const TEMPLATE: &str = "cloudformation/cfn-preserv-master.yml";
@@ -58,9 +59,9 @@ pub(crate) fn run(args: &cli::UpdateTemplate, dry_run: bool, ui: &Ui) -> Result<
     let missing = warn_of_missing(&images, &catalog, ui);
 
     let release = release::choose(args, &catalog, &path, ui)?;
-    refuse_other_platforms(&images, &release)?;
     announce(&release, args.pin, shown, ui);
     let pins = pins(args, &release, &catalog, ui)?;
+    refuse_other_platforms(&images, &pins, &release.tag)?;
     let changes = changes(&images, &pins)?;
     let edits: Vec<Edit> = changes.iter().map(|(image, pin)| Edit::new(image, pin)).collect();
     let text = splice::splice(&template.text, &edits);
@@ -134,24 +135,23 @@ fn warn_of_missing(images: &[Image], catalog: &Catalog, ui: &Ui) -> Vec<String> 
 }
 
 /// A task that asks for a processor for which there is no image would never start.
-fn refuse_other_platforms(images: &[Image], release: &Release) -> Result<()> {
-    let Some(built) = &release.images else { return Ok(()) };
+fn refuse_other_platforms(images: &[Image], pins: &BTreeMap<String, Pinned>, tag: &str) -> Result<()> {
     let wrong = images.iter().filter_map(|image| {
         let platform = match image.architecture.as_deref()? {
             "X86_64" => "linux/amd64",
             "ARM64" => "linux/arm64",
             _ => return None,
         };
-        let has = |service: &String| built.get(service)?.platforms.iter().find(|built| built.platform == platform);
-        let line = format!("  line {}: {} would run on {platform}", image.line, image.service);
-        has(&image.service).is_none().then_some(line)
+        let built = &pins.get(&image.service)?.platforms;
+        let lacks = !built.is_empty() && !built.iter().any(|built| built == platform);
+        lacks.then(|| format!("  line {}: {} for {platform}, not {}", image.line, image.service, built.join(", ")))
     });
     let wrong: Vec<String> = wrong.collect();
     if wrong.is_empty() {
         return Ok(());
     }
     Err(Exit::Refused.stop(
-        format!("{} was not built for the processors that the template asks for:\n{}", release.tag, wrong.join("\n")),
+        format!("{tag} was not built for the processors that the template asks for:\n{}", wrong.join("\n")),
         "release with --platform, or change the template's RuntimePlatform",
     ))
 }
@@ -167,24 +167,21 @@ fn announce(release: &Release, pin: Pin, shown: &Path, ui: &Ui) {
 }
 
 /// The pin of each service, asked of the registry or taken on trust.
-fn pins(args: &cli::UpdateTemplate, release: &Release, catalog: &Catalog, ui: &Ui) -> Result<BTreeMap<String, String>> {
-    if !args.offline {
-        return verify::verified_pins(release, args.pin, catalog, ui);
+fn pins(args: &cli::UpdateTemplate, release: &Release, catalog: &Catalog, ui: &Ui) -> Result<BTreeMap<String, Pinned>> {
+    if args.offline {
+        ui.warn("the registry was not asked (--offline): these images may not exist");
+        return Ok(verify::known_pins(release, args.pin, catalog));
     }
-    ui.warn("the registry was not asked (--offline): these images may not exist");
-    Ok(match release.images {
-        Some(_) => verify::known_pins(release, args.pin),
-        None => catalog.services.iter().map(|service| (service.clone(), format!(":{}", release.tag))).collect(),
-    })
+    verify::verified_pins(release, args.pin, catalog, ui)
 }
 
 /// The images whose pin is another one, with the new one.
-fn changes<'a>(images: &'a [Image], pins: &'a BTreeMap<String, String>) -> Result<Vec<(&'a Image, &'a str)>> {
+fn changes<'a>(images: &'a [Image], pins: &'a BTreeMap<String, Pinned>) -> Result<Vec<(&'a Image, &'a str)>> {
     let mut changes = Vec::new();
     for image in images {
-        let pin = pins.get(&image.service).with_context(|| format!("there is no pin for {}", image.service))?;
-        if *pin != image.pin {
-            changes.push((image, pin.as_str()));
+        let new = pins.get(&image.service).with_context(|| format!("there is no pin for {}", image.service))?;
+        if new.pin != image.pin {
+            changes.push((image, new.pin.as_str()));
         }
     }
     Ok(changes)

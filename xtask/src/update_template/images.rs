@@ -159,9 +159,9 @@ impl<'y> Search<'y> {
                 }
             }
             "Join" => {
-                let [delimiter, list] = arguments else { return };
+                let [delimiter, pieces] = arguments else { return };
                 let path = yaml.text(*delimiter).is_some_and(|delimiter| delimiter.starts_with('/'));
-                let pieces = yaml.elements(*list);
+                let pieces = yaml.elements(*pieces);
                 let last = pieces.len().saturating_sub(1);
                 for (index, piece) in pieces.iter().enumerate() {
                     if index == last || !path {

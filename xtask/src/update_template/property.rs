@@ -73,6 +73,7 @@ struct Container {
 
 /// Everything else that is drawn.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is drawn for itself")]
 struct Style {
     crlf: bool,
     bom: bool,

@@ -17,12 +17,26 @@ use super::release::Release;
 /// How many images are asked for at a time.
 const JOBS: usize = 4;
 
-/// The pin of each service, such as `@sha256:…`, as far as it is known without asking anybody.
-pub(super) fn known_pins(release: &Release, pin: Pin) -> BTreeMap<String, String> {
-    let images = release.images.iter().flatten();
-    images
-        .filter_map(|(service, image)| Some((service.clone(), pin_of(image.digest.as_deref()?, release, pin))))
-        .collect()
+/// What a service's image is pinned to.
+#[derive(Debug)]
+pub(super) struct Pinned {
+    /// `@sha256:…` or `:tag`.
+    pub(super) pin: String,
+    /// Such as `linux/amd64`; empty if nobody told.
+    pub(super) platforms: Vec<String>,
+}
+
+/// What can be told without asking the registry.
+pub(super) fn known_pins(release: &Release, pin: Pin, catalog: &Catalog) -> BTreeMap<String, Pinned> {
+    let known = |service: &String| {
+        let image = release.images.as_ref().and_then(|images| images.get(service));
+        let pin = match pin {
+            Pin::Digest => format!("@{}", image?.digest.as_deref()?),
+            Pin::Tag => format!(":{}", release.tag),
+        };
+        Some((service.clone(), Pinned { pin, platforms: image.map(platforms).unwrap_or_default() }))
+    };
+    catalog.services.iter().filter_map(known).collect()
 }
 
 /// The pin of each service, after the registry was asked for every one of them. A release is all of its services, whatever the
@@ -32,7 +46,7 @@ pub(super) fn verified_pins(
     pin: Pin,
     catalog: &Catalog,
     ui: &Ui,
-) -> Result<BTreeMap<String, String>> {
+) -> Result<BTreeMap<String, Pinned>> {
     let login = Login::from_environment()?;
     let docker = Docker::find(release.registry.clone(), login.as_ref()).map_err(|error| {
         let next = "mend that, or use --offline, which asks nobody and leaves the template unverified";
@@ -52,7 +66,9 @@ pub(super) fn verified_pins(
     let (mut pins, mut absent, mut failed) = (BTreeMap::new(), Vec::new(), Vec::new());
     for (service, answer) in catalog.services.iter().zip(answers) {
         match answer {
-            Ok(Answer::Stands(digest)) => drop(pins.insert(service.clone(), pin_of(&digest, release, pin))),
+            Ok(Answer::Stands(pinned)) => {
+                pins.insert(service.clone(), pinned);
+            }
             Ok(Answer::Not(what)) => absent.push(format!("  {what}")),
             Err(error) => failed.push((service, error)),
         }
@@ -84,8 +100,7 @@ pub(super) fn verified_pins(
 }
 
 enum Answer {
-    /// With this digest.
-    Stands(String),
+    Stands(Pinned),
     /// It is absent, or another one; in words.
     Not(String),
 }
@@ -101,18 +116,21 @@ fn ask(docker: &Docker, release: &Release, pin: Pin, service: &str) -> Result<An
     let Lookup::Found(stored) = docker.lookup(&reference)? else {
         return Ok(Answer::Not(format!("{reference} does not exist")));
     };
-    if let Some(image) = image
-        && !is_the_image_of(&stored, image)
-    {
+    if image.is_some_and(|image| !is_the_image_of(&stored, image)) {
         return Ok(Answer::Not(format!("{reference} is another image than the manifest says")));
     }
-    match (digest, stored.as_slice()) {
-        (Some(digest), _) => Ok(Answer::Stands(digest.to_owned())),
-        (None, [one]) => Ok(Answer::Stands(one.digest.clone())),
-        // A tag pins itself.
-        (None, _) if pin == Pin::Tag => Ok(Answer::Stands(String::new())),
-        (None, _) => docker.list_digest(&repository, &release.tag).map(Answer::Stands),
-    }
+    let pin = match (pin, digest, stored.as_slice()) {
+        (Pin::Tag, _, _) => format!(":{}", release.tag),
+        (Pin::Digest, Some(digest), _) => format!("@{digest}"),
+        (Pin::Digest, None, [one]) => format!("@{}", one.digest),
+        (Pin::Digest, None, _) => format!("@{}", docker.list_digest(&repository, &release.tag)?),
+    };
+    let told = || stored.iter().filter_map(|stored| stored.platform.clone()).collect();
+    Ok(Answer::Stands(Pinned { pin, platforms: image.map_or_else(told, platforms) }))
+}
+
+fn platforms(image: &ManifestImage) -> Vec<String> {
+    image.platforms.iter().map(|platform| platform.platform.clone()).collect()
 }
 
 /// The same configurations, whatever order they come in: a tag can have been moved after the manifest was written.
@@ -124,11 +142,4 @@ fn is_the_image_of(stored: &[Stored], image: &ManifestImage) -> bool {
     let stored = stored.iter().map(|stored| stored.config_digest.clone()).collect();
     let expected = image.platforms.iter().map(|platform| platform.config_digest.clone()).collect();
     sorted(stored) == sorted(expected)
-}
-
-fn pin_of(digest: &str, release: &Release, pin: Pin) -> String {
-    match pin {
-        Pin::Digest => format!("@{digest}"),
-        Pin::Tag => format!(":{}", release.tag),
-    }
 }
