@@ -26,7 +26,8 @@ pub(crate) fn checks(root: &Path) -> Vec<Check> {
     // Quiet: what is shown of a failure is what is wrong, not what was compiled before.
     let cargo = |args: &[&str]| {
         let command = cargo::command().args(args).dir(root);
-        command.env("CARGO_TERM_COLOR", "never").env("CARGO_TERM_QUIET", "true")
+        let plain = [("CARGO_TERM_COLOR", "never"), ("CARGO_TERM_QUIET", "true"), ("TERM", "dumb")];
+        plain.into_iter().fold(command, |command, (name, value)| command.env(name, value))
     };
     let dependencies = if which::which("cargo-deny").is_ok() {
         Ok(cargo(&["deny", "--color", "never", "check", "licenses", "bans", "sources"]))
