@@ -14,3 +14,4 @@ mod rules;
 mod support;
 mod template;
 mod test_all;
+mod update_template;
