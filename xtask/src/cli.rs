@@ -236,7 +236,7 @@ pub fn overview(global: &Global) -> Exit {
     for (heading, names) in GROUPS {
         let _ = writeln!(text, "\n{heading}");
         for name in names {
-            let _ = writeln!(text, "  {name:<15} {}", about(name).unwrap_or_default());
+            let _ = writeln!(text, "  {name:<16} {}", about(name).unwrap_or_default());
         }
     }
     text.push_str("\nExamples\n");
