@@ -1,5 +1,6 @@
 //! What needs no registry: which release is taken, what is written, and what is said.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
@@ -103,10 +104,12 @@ fn releases_that_must_not_reach_demo_and_prod_are_taken_only_when_asked_for() {
         .fails(3, "--allow-dirty");
 }
 
+/// What a test does to a manifest.
+type Change = fn(&mut Value);
+
 #[test]
 fn manifests_that_are_none_or_not_whole_are_refused() {
     let workspace = workspace(TEMPLATE);
-    type Change = fn(&mut Value);
     let changes: [(&str, Change); 6] = [
         ("was not published", |manifest| manifest["published"] = json!(false)),
         ("has no digest of beta", |manifest| manifest["images"][1]["digest"] = Value::Null),
@@ -216,12 +219,13 @@ fn a_template_of_4000_lines_with_literal_images_behind_a_cache() {
     let mut before = String::from("AWSTemplateFormatVersion: '2010-09-09'\r\nResources:\r\n");
     for name in &names {
         workspace.write_service(name, "");
-        before.push_str(&format!(
+        let _ = write!(
+            before,
             "  {0}:\r\n    Type: AWS::ECS::TaskDefinition\r\n    Properties:\r\n      ContainerDefinitions:\r\n        - Name: {name}\r\n          Image: 123456789012.dkr.ecr.us-east-1.amazonaws.com/docker-hub/aptrust/{name}:multi\r\n          Secrets:\r\n",
             name.replace('_', "")
-        ));
+        );
         for number in 0..250 {
-            before.push_str(&format!("            - Name: SETTING_{number} # multi ä\r\n"));
+            let _ = write!(before, "            - Name: SETTING_{number} # multi ä\r\n");
         }
     }
     assert!(before.lines().count() > 4000);

@@ -101,6 +101,9 @@ fn e6_12_a_tag_that_is_not_complete_is_refused() {
     assert!(ran.stderr.contains("the template does not run gamma"), "{}", ran.stderr);
 }
 
+/// What a proxy does with method and path.
+type Choice = Box<dyn Fn(&str, &str) -> Fault + Send + Sync>;
+
 #[test]
 fn registries_that_are_away_fail_or_refuse() {
     let Some(registry) = registry("registries_that_are_away_fail_or_refuse") else { return };
@@ -108,7 +111,6 @@ fn registries_that_are_away_fail_or_refuse() {
     release(&workspace, &registry.name(), &[]);
     let tag = workspace.tag();
     let is_beta = |path: &str| path.contains("beta/manifests");
-    type Choice = Box<dyn Fn(&str, &str) -> Fault + Send + Sync>;
     let faults: [(&str, i32, Choice); 4] = [
         ("refused", 4, Box::new(|_, _| Fault::Status(401))),
         ("refused", 4, Box::new(move |_, path| if is_beta(path) { Fault::Status(403) } else { Fault::None })),
