@@ -79,7 +79,7 @@ pub enum Command {
     /// Build all service images, check them, and push them under one tag.
     #[command(after_help = RELEASE_EXAMPLES)]
     Release(Release),
-    /// Point the CloudFormation template at the images of one release, and change nothing else in it.
+    /// Point the template at the images of one release, and change nothing else in it.
     #[command(after_help = update_template::UPDATE_TEMPLATE_HELP)]
     UpdateTemplate(UpdateTemplate),
     /// Run every test stage: lint, unit, integration.
@@ -221,9 +221,10 @@ const GROUPS: [(&str, &[&str]); 3] = [
     ("Look after it", &["status", "logs", "doctor", "completions"]),
 ];
 
-const EXAMPLES: [(&str, &str); 3] = [
+const EXAMPLES: [(&str, &str); 4] = [
     ("cargo xtask test-all", "run all tests"),
     ("cargo xtask release --no-push --allow-unfinished", "build the 17 images, with cargo and git alone"),
+    ("cargo xtask update-template", "point the template at this commit's release"),
     ("cargo xtask doctor", "what is missing on this machine"),
 ];
 

@@ -50,6 +50,9 @@ pub(crate) fn run(args: &cli::UpdateTemplate, dry_run: bool, ui: &Ui) -> Result<
     }
     let lock = catalog.target.join("xtask/update-template/lock");
     let _lock = if writes { Some(Lock::take(&lock, "update-template")?) } else { None };
+    if writes {
+        files::remove_leftovers(&path);
+    }
 
     let template = Template::read(&path)?;
     let prefix = Registry::parse(release::registry(args))?.prefix;
@@ -59,14 +62,14 @@ pub(crate) fn run(args: &cli::UpdateTemplate, dry_run: bool, ui: &Ui) -> Result<
     let missing = warn_of_missing(&images, &catalog, ui);
 
     let release = release::choose(args, &catalog, &path, ui)?;
-    announce(&release, args.pin, shown, ui);
+    announce(&release, args, shown, ui);
     let pins = pins(args, &release, &catalog, ui)?;
     refuse_other_platforms(&images, &pins, &release.tag)?;
     let changes = changes(&images, &pins)?;
     let edits: Vec<Edit> = changes.iter().map(|(image, pin)| Edit::new(image, pin)).collect();
     let text = splice::splice(&template.text, &edits);
     splice::prove(&template.text, &text, &edits).context("more than the images would change; nothing was written")?;
-    template::fits(text.as_bytes()).map_err(|size| {
+    template::fits(text.len() as u64).map_err(|size| {
         Exit::Refused.stop(format!("with these images {} {size}", shown.display()), "--pin tag is shorter")
     })?;
 
@@ -92,7 +95,6 @@ pub(crate) fn run(args: &cli::UpdateTemplate, dry_run: bool, ui: &Ui) -> Result<
         done(format!("would pin {stale} of {total} images of {} to {tag}", shown.display()));
     } else {
         process::check_interrupt()?;
-        files::remove_leftovers(&path);
         files::replace_content(&path, template.text.as_bytes(), text.as_bytes())?;
         done(format!("pinned {stale} of {total} images of {} to {tag}", shown.display()));
         ui.say("look at it with `git diff`, then commit it");
@@ -110,8 +112,8 @@ fn usable(found: Found, shown: &Path, ui: &Ui) -> Result<Vec<Image>> {
         let lines: Vec<String> = found.problems.iter().map(|problem| format!("  {problem}")).collect();
         return Err(Exit::Refused.stop(
             format!("{} cannot be pinned:\n{}", shown.display(), lines.join("\n")),
-            "write each image as one text that ends in <service>:<tag>, once for each service; containers that are meant to \
-             share one read it from Mappings",
+            "an image is one text that ends in <service>:<tag> or <service>@<digest>, and stands once for each service; \
+             containers that share one read it from Mappings",
         ));
     }
     if found.images.is_empty() {
@@ -129,7 +131,7 @@ fn warn_of_missing(images: &[Image], catalog: &Catalog, ui: &Ui) -> Vec<String> 
     let missing: Vec<String> =
         catalog.services.iter().filter(|service| !has.contains(service.as_str())).cloned().collect();
     if !missing.is_empty() {
-        ui.warn(&format!("the template does not run {}: it has no image of it", missing.join(", ")));
+        ui.warn(&format!("the template does not run {} (no image of them is in it)", missing.join(", ")));
     }
     missing
 }
@@ -156,14 +158,15 @@ fn refuse_other_platforms(images: &[Image], pins: &BTreeMap<String, Pinned>, tag
     ))
 }
 
-fn announce(release: &Release, pin: Pin, shown: &Path, ui: &Ui) {
-    let what = match pin {
+fn announce(release: &Release, args: &cli::UpdateTemplate, shown: &Path, ui: &Ui) {
+    let what = match args.pin {
         Pin::Digest => "digests",
         Pin::Tag => "tag",
     };
+    let (doing, to) = if args.check { ("comparing", "with") } else { ("pinning", "to") };
     let Registry { host, prefix } = &release.registry;
     let tag = ui.paint(Paint::Bold, &release.tag);
-    ui.say(&format!("pinning {} to the {what} of {tag} in {host}/{prefix}", shown.display()));
+    ui.say(&format!("{doing} {} {to} the {what} of {tag} in {host}/{prefix}", shown.display()));
 }
 
 /// The pin of each service, asked of the registry or taken on trust.

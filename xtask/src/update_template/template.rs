@@ -12,7 +12,7 @@ use super::splice;
 use super::yaml::{Kind, Yaml};
 
 /// CloudFormation takes no larger one.
-pub(super) const MAX_BYTES: usize = 1_048_576;
+const MAX_BYTES: u64 = 1_048_576;
 
 /// A template that was read and parsed.
 #[derive(Debug)]
@@ -25,13 +25,14 @@ impl Template {
     /// Reads a file, or refuses it with the reason.
     pub(super) fn read(path: &Path) -> Result<Self> {
         let refuse = |why: &str, next: &str| Exit::Refused.stop(format!("{} {why}", path.display()), next);
-        let kind = match fs::symlink_metadata(path) {
-            Ok(metadata) => metadata.file_type(),
+        let metadata = match fs::symlink_metadata(path) {
+            Ok(metadata) => metadata,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(refuse("does not exist", "name the template: --template <file>"));
             }
             Err(error) => return Err(error).with_context(|| format!("looking at {}", path.display())),
         };
+        let kind = metadata.file_type();
         if kind.is_symlink() {
             // A rename would put a file in the place of the link; writing through it could leave half a file behind.
             let to = fs::read_link(path).unwrap_or_default();
@@ -43,8 +44,8 @@ impl Template {
         if !kind.is_file() {
             return Err(refuse("is no regular file", "name the template: --template <file>"));
         }
+        fits(metadata.len()).map_err(|size| refuse(&size, "split the stack; images are not what makes it large"))?;
         let bytes = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
-        fits(&bytes).map_err(|size| refuse(&size, "split the stack; images are not what makes it large"))?;
         let text = String::from_utf8(bytes).map_err(|error| {
             let at = error.utf8_error().valid_up_to();
             refuse(&format!("is not UTF-8, from byte {at} on"), "save it as UTF-8, which CloudFormation requires")
@@ -55,11 +56,11 @@ impl Template {
 }
 
 /// The size in words, if it is too large.
-pub(super) fn fits(bytes: &[u8]) -> Result<(), String> {
-    if bytes.len() <= MAX_BYTES {
+pub(super) fn fits(bytes: u64) -> Result<(), String> {
+    if bytes <= MAX_BYTES {
         return Ok(());
     }
-    Err(format!("has {} bytes, and CloudFormation takes {MAX_BYTES} at most", bytes.len()))
+    Err(format!("has {bytes} bytes, and CloudFormation takes {MAX_BYTES} at most"))
 }
 
 /// Two parsers must agree that it is YAML. serde_yaml comes first: it refuses depth, and aliases that multiply.
