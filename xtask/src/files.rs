@@ -52,15 +52,15 @@ fn write_then(path: &Path, bytes: &[u8], last: impl FnOnce(&File) -> Result<()>)
         file.write_all(bytes)?;
         file.sync_all()?;
         last(&file)?;
-        fs::rename(&temporary, path)?;
-        parent(path).map_or(Ok(()), |folder| File::open(folder)?.sync_all())?;
-        Ok(())
+        Ok(fs::rename(&temporary, path)?)
     })();
     if written.is_err() {
         // The write failed; that error is the one to report.
         let _ = fs::remove_file(&temporary);
     }
-    written.with_context(|| format!("writing {} (nothing was changed)", path.display()))
+    written.with_context(|| format!("writing {} (nothing was changed)", path.display()))?;
+    let synced = parent(path).map_or(Ok(()), |folder| File::open(folder)?.sync_all());
+    synced.with_context(|| format!("{} is written, but may not survive a power failure", path.display()))
 }
 
 /// Puts the folder `fresh` in the place of `path`; what stood there before is removed.

@@ -10,8 +10,8 @@ pub struct UpdateTemplate {
     /// Pin to this tag; its digests are asked of the registry, so that any clone can do it.
     #[arg(long, value_name = "TAG", conflicts_with = "from")]
     pub tag: Option<String>,
-    /// Pin to the release of this manifest, a release-<tag>.json that `release` wrote. Without --tag and --from: the newest
-    /// complete one whose commit is HEAD, or differs from it only in cloudformation/, docs/ and top-level *.md.
+    /// Pin to the release of this manifest (release-<tag>.json). Without --tag and --from: to the newest of HEAD, or of an
+    /// ancestor from which HEAD differs only in cloudformation/, docs/ and top-level *.md.
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
     /// What is put behind the name: the image's digest, or the release's tag.
