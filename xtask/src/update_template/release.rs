@@ -75,8 +75,8 @@ fn refuse_marked(args: &cli::UpdateTemplate, tag: &str, dirty: bool, unfinished:
     ] {
         if marked && !allowed {
             return Err(Exit::Refused.stop(
-                format!("the release {tag} {what}, and the template is for demo and prod too"),
-                format!("pin a finished release, or use --allow-{mark} for a template that only staging gets"),
+                format!("the release {tag} {what}, and the template is for demo and prod too (--allow-{mark})"),
+                format!("pin another release, or use --allow-{mark} for a template that only staging gets"),
             ));
         }
     }
