@@ -119,6 +119,16 @@ impl Since {
     }
 }
 
+/// One line for each commit that `new` has and `old` has not, newest first; none if git does not know both.
+pub fn one_liners(root: &Path, old: &str, new: &str, most: usize) -> Vec<String> {
+    let finished = Process::new("git")
+        .args(["log", "--oneline", "--no-decorate", &format!("--max-count={most}"), &format!("{old}..{new}"), "--"])
+        .dir(root)
+        .run();
+    let lines = finished.ok().filter(crate::process::Finished::success).map(|finished| finished.stdout);
+    lines.unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
 /// What `git --version` says.
 pub fn version(limit: Duration) -> Result<String> {
     Ok(Process::new("git").args(["--version"]).limit(limit).check()?.stdout.trim().to_owned())

@@ -186,6 +186,11 @@ impl Ui {
         exit
     }
 
+    /// What tells this run from others.
+    pub fn run_id(&self) -> &str {
+        &self.run_id
+    }
+
     /// Only the answer is wanted.
     pub fn is_quiet(&self) -> bool {
         self.verbosity == Verbosity::Quiet
@@ -267,6 +272,9 @@ pub enum Paint {
     Red = 31,
     Green = 32,
     Yellow = 33,
+    Blue = 34,
+    Magenta = 35,
+    Cyan = 36,
 }
 
 /// Prints without a terminal's care: a closed pipe (`| head`) is no error of the command.
