@@ -221,10 +221,9 @@ const GROUPS: [(&str, &[&str]); 3] = [
     ("Look after it", &["status", "logs", "doctor", "completions"]),
 ];
 
-const EXAMPLES: [(&str, &str); 4] = [
+const EXAMPLES: [(&str, &str); 3] = [
     ("cargo xtask test-all", "run all tests"),
     ("cargo xtask release --no-push --allow-unfinished", "build the 17 images, with cargo and git alone"),
-    ("cargo xtask update-template", "point the template at this commit's release"),
     ("cargo xtask doctor", "what is missing on this machine"),
 ];
 
