@@ -2,6 +2,17 @@
 
 use std::fmt::Write as _;
 
+use sha2::{Digest as _, Sha256};
+
+/// SHA-256 in hexadecimal digits.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 /// SplitMix64: enough to throw dice and to make identifiers that look like AWS's.
 #[derive(Clone, Debug)]
 pub(crate) struct Chance(u64);

@@ -39,7 +39,7 @@ fn answer(world: &mut World, method: &str, path: &[&str], body: &[u8]) -> Result
             Ok(json!({"StackId": cfn::preload::stack(world, &wanted)?}))
         }
         ("POST", ["stacks", name, "status"]) => {
-            let wanted: Status = read(body)?;
+            let wanted: Forced = read(body)?;
             set_status(world, name, &wanted)
         }
         ("POST", ["stacks", name, "interfere"]) => {
@@ -128,7 +128,7 @@ fn set_clock(world: &mut World, wanted: &ClockSettings) -> Result<Value, Refusal
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Status {
+struct Forced {
     status: String,
     reason: Option<String>,
     /// Statuses of resources, by logical id.
@@ -136,7 +136,7 @@ struct Status {
     resources: std::collections::BTreeMap<String, String>,
 }
 
-fn set_status(world: &mut World, name: &str, wanted: &Status) -> Result<Value, Refusal> {
+fn set_status(world: &mut World, name: &str, wanted: &Forced) -> Result<Value, Refusal> {
     let id = world.cfn.find(name).ok_or_else(|| no_stack(name))?;
     engine::with_stack(world, &id, |world, stack| {
         // Whatever was going on never comes to its end: the stack is stuck, or done.

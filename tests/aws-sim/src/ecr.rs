@@ -3,8 +3,8 @@
 //! Pages: "DescribeImages", "BatchGetImage" of the ECR API reference.
 
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
+use crate::chance::digest;
 use crate::input::{Input, field};
 use crate::scenario::Image;
 use crate::wire::{Answer, Call, Fault};
@@ -43,8 +43,7 @@ fn parse(image: &str) -> Reference<'_> {
 
 /// A digest for an image that nobody has told of.
 fn made_up(text: &str) -> String {
-    let digits: String = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{digits}")
+    format!("sha256:{}", digest(text.as_bytes()))
 }
 
 impl Ecr {

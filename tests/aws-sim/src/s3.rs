@@ -9,8 +9,8 @@ use http_body_util::Full;
 use hyper::header::{HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
+use crate::chance::digest;
 use crate::clock::Time;
 use crate::scenario::Bucket;
 use crate::wire::{Call, Fault, Raw, Reply, plain, xml};
@@ -264,8 +264,7 @@ fn put(stored: &mut Stored, key: &str, raw: &Raw, now: Time, version: String) ->
     let kept = |name: &str| name.starts_with("x-amz-meta-") || name.starts_with("x-amz-checksum-");
     let sent = raw.headers.iter().filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())));
     let headers: Vec<(String, String)> = sent.chain(trailers).filter(|(name, _)| kept(name)).collect();
-    let digits: String = Sha256::digest(&body).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    let etag = format!("\"{digits}\"");
+    let etag = format!("\"{}\"", &digest(&body)[..32]);
     let kind = raw.header("content-type").unwrap_or("binary/octet-stream").to_owned();
     let version = if stored.versioning { version } else { "null".to_owned() };
     let object = Object { body, etag: etag.clone(), version: version.clone(), modified: now, kind, headers };

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::catalog::{self, Recreation};
-use super::engine::{differences, same};
+use super::compare::{differences, same};
 use super::model::{Definition, Resource};
 use crate::template::evaluate::Pseudo;
 use crate::template::references;

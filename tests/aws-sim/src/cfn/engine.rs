@@ -8,11 +8,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::catalog::{self, Recreation};
+use super::compare::differences;
 use super::model::{OperationRecord, Resource, Stack};
 use super::operation::{Job, Operation, Stage, State, Verb, Work};
 use super::provision::{self, Progress};
-use crate::input::scalar;
 use crate::scenario::ResourceVerb;
+use crate::template::Declared;
 use crate::world::{Due, World};
 
 /// How a job ends.
@@ -77,7 +78,7 @@ fn apply_jobs(world: &World, stack: &Stack, operation: &Operation) -> Result<Vec
     let pseudo = stack.pseudo(&world.account, &world.region);
     let active = definition.active(&pseudo, &world.exports())?;
     let jobs = active.into_iter().map(|name| {
-        let needs = definition.template.resource(&name).map(|resource| resource.needs()).unwrap_or_default();
+        let needs = definition.template.resource(&name).map(Declared::needs).unwrap_or_default();
         let job =
             Job { logical: name.clone(), work: Work::Apply, needs: needs.into_iter().collect(), state: State::Waiting };
         (name, job)
@@ -103,10 +104,10 @@ fn drive(world: &mut World, stack: &mut Stack, mut operation: Operation) {
         let mut ready = operation.ready();
         if ready.is_empty() {
             // Leftovers of two templates may need each other; one of them must be first.
-            let stuck = !operation.running() && operation.waiting();
+            let none_begins = !operation.running() && operation.waiting();
             let first = operation.jobs.iter().find(|(_, job)| job.state == State::Waiting).map(|(key, _)| key.clone());
             match first {
-                Some(first) if stuck => ready.push(first),
+                Some(first) if none_begins => ready.push(first),
                 _ => break,
             }
         }
@@ -472,40 +473,4 @@ fn abort(world: &mut World, stack: &mut Stack, mut operation: Operation, reason:
     operation.failed.push((reason.to_owned(), "UPDATE"));
     stack.operation = Some(operation);
     world.schedule(SECOND, Due::NextStage { stack: stack_id, operation: id });
-}
-
-/// The properties whose values differ.
-pub(crate) fn differences(before: &Value, after: &Value) -> Vec<String> {
-    let names = |value: &Value| -> BTreeSet<String> {
-        value.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
-    };
-    let all: BTreeSet<String> = names(before).union(&names(after)).cloned().collect();
-    let value = |from: &Value, name: &str| from.get(name).cloned().unwrap_or_default();
-    all.into_iter().filter(|name| !same(&value(before, name), &value(after, name))).collect()
-}
-
-/// Whether CloudFormation sees no difference: `1` and `"1"` are one.
-pub(crate) fn same(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
-        (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len() && a.iter().all(|(name, a)| b.get(name).is_some_and(|b| same(a, b)))
-        }
-        _ => match (scalar(a), scalar(b)) {
-            (Some(a), Some(b)) => a == b,
-            _ => a == b,
-        },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_and_their_texts_are_the_same() {
-        let before = json!({"A": 1, "B": ["x", {"C": true}], "D": 1});
-        let after = json!({"A": "1", "B": ["x", {"C": "true"}], "E": 1});
-        assert_eq!(differences(&before, &after), ["D", "E"]);
-    }
 }

@@ -7,6 +7,7 @@ mod actions;
 pub(crate) mod catalog;
 mod change_sets;
 pub(crate) mod changes;
+pub(crate) mod compare;
 pub(crate) mod engine;
 pub(crate) mod model;
 pub(crate) mod operation;

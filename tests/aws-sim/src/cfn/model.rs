@@ -141,7 +141,7 @@ impl Stack {
 
     /// A status of the stack itself, with its event.
     pub(crate) fn set_status(&mut self, now: Time, id: String, status: &str, reason: Option<&str>) {
-        self.status = status.to_owned();
+        status.clone_into(&mut self.status);
         self.reason = reason.map(str::to_owned);
         let (physical, name) = (self.id.clone(), self.name.clone());
         let time = self.event(now, &name, &physical, "AWS::CloudFormation::Stack", status, reason, None);

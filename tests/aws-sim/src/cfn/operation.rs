@@ -58,6 +58,7 @@ pub(crate) enum State {
     Failed,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "independent settings of one operation")]
 #[derive(Debug)]
 pub(crate) struct Operation {
     pub(crate) id: String,

@@ -262,13 +262,12 @@ pub(super) fn template(world: &World, input: &Input) -> Answer {
 }
 
 pub(super) fn template_summary(world: &World, input: &Input) -> Answer {
-    let template = match template_of(world, input)? {
-        Some((_, template)) => template,
-        None => {
-            let stack = stack(world, input)?;
-            let definition = stack.definition.as_ref().ok_or_else(|| no_such_stack(&stack.name))?;
-            definition.template.clone()
-        }
+    let template = if let Some((_, template)) = template_of(world, input)? {
+        template
+    } else {
+        let stack = stack(world, input)?;
+        let definition = stack.definition.as_ref().ok_or_else(|| no_such_stack(&stack.name))?;
+        definition.template.clone()
     };
     Ok(summary::of(&template))
 }

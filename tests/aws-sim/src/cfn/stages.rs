@@ -1,5 +1,8 @@
 //! From one stage of an operation to the next, and to its end.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use super::engine;
@@ -105,7 +108,8 @@ fn failures(stack: &Stack) -> String {
             operation.failed.iter().filter(|(_, failed)| *failed == event).map(|(name, _)| name.as_str()).collect();
         if !names.is_empty() {
             let names = names.join(", ");
-            text.push_str(&format!("The following resource(s) failed to {verb}: [{names}]. "));
+            // Writing to a String cannot fail.
+            let _ = write!(text, "The following resource(s) failed to {verb}: [{names}]. ");
         }
     }
     text
@@ -214,16 +218,12 @@ fn outputs(world: &World, stack: &mut Stack) {
     stack.exports = exports;
 }
 
-fn evaluate_outputs(
-    world: &World,
-    stack: &Stack,
-    definition: &Definition,
-) -> (Vec<Value>, std::collections::BTreeMap<String, String>) {
+fn evaluate_outputs(world: &World, stack: &Stack, definition: &Definition) -> (Vec<Value>, BTreeMap<String, String>) {
     let (pseudo, exports) = (stack.pseudo(&world.account, &world.region), world.exports());
     let lookup = |name: &str, attribute: Option<&str>| stack.lookup(name, attribute);
     let scope = definition.scope(&pseudo, &exports, &lookup);
     let mut list = Vec::new();
-    let mut exported = std::collections::BTreeMap::new();
+    let mut exported = BTreeMap::new();
     for (name, output) in definition.template.outputs() {
         if !scope.holds(output.get("Condition").and_then(Value::as_str)).unwrap_or(false) {
             continue;

@@ -19,7 +19,7 @@ pub(crate) fn call(world: &mut World, call: &Call) -> Answer {
         "ListTasks" => list_tasks(world, input),
         "DescribeTaskDefinition" => task_definition(world, input),
         "ListTaskDefinitions" => list_task_definitions(world, input),
-        "DescribeClusters" => clusters(world, input),
+        "DescribeClusters" => Ok(clusters(world, input)),
         "ListClusters" => Ok(
             json!({"clusterArns": world.ecs.clusters.values().filter(|c| c.active).map(|c| &c.arn).collect::<Vec<_>>()}),
         ),
@@ -55,12 +55,12 @@ fn services(world: &World, input: &Input) -> Answer {
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     for name in names {
         let short = name.rsplit('/').next().unwrap_or(&name);
-        match world.ecs.services.values().find(|service| service.name == short && service.cluster == cluster) {
-            Some(service) => found.push(service_value(world, service, input)),
-            None => {
-                let arn = format!("{}/{short}", cluster.replace(":cluster/", ":service/"));
-                failures.push(json!({"arn": arn, "reason": "MISSING"}));
-            }
+        let found_one = world.ecs.services.values().find(|service| service.name == short && service.cluster == cluster);
+        if let Some(service) = found_one {
+            found.push(service_value(world, service, input));
+        } else {
+            let arn = format!("{}/{short}", cluster.replace(":cluster/", ":service/"));
+            failures.push(json!({"arn": arn, "reason": "MISSING"}));
         }
     }
     Ok(json!({"services": found, "failures": failures}))
@@ -338,7 +338,7 @@ fn list_task_definitions(world: &World, input: &Input) -> Answer {
     listed(found.into_iter().map(|found| found.arn.clone()).collect(), "taskDefinitionArns", input, 100)
 }
 
-fn clusters(world: &World, input: &Input) -> Answer {
+fn clusters(world: &World, input: &Input) -> Value {
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     let names = input.texts("clusters");
     for name in if names.is_empty() { vec!["default".to_owned()] } else { names } {
@@ -368,7 +368,7 @@ fn clusters(world: &World, input: &Input) -> Answer {
             "defaultCapacityProviderStrategy": get("defaultCapacityProviderStrategy"),
         })));
     }
-    Ok(json!({"clusters": found, "failures": failures}))
+    json!({"clusters": found, "failures": failures})
 }
 
 fn protection(world: &World, input: &Input) -> Answer {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::model::{Cluster, Deployment, Rollout, Service, TaskDefinition};
 use super::rollout::{self, expect};
-use crate::cfn::engine::{differences, same};
+use crate::cfn::compare::{differences, same};
 use crate::input::{count, field};
 use crate::world::World;
 

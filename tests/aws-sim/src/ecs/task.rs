@@ -323,7 +323,7 @@ fn started(world: &mut World, arn: &str) {
             }
         }
         _ if checked => {
-            world.schedule(world.scenario.takes(30), Due::Task { arn: arn.to_owned(), step: Step::Healthy })
+            world.schedule(world.scenario.takes(30), Due::Task { arn: arn.to_owned(), step: Step::Healthy });
         }
         _ => {}
     }

@@ -65,7 +65,7 @@ impl Scope<'_> {
                 if let (1, Some((function, argument))) = (fields.len(), fields.iter().next())
                     && (function == "Ref" || function == "Condition" || function.starts_with("Fn::"))
                     // A policy statement has a `Condition` of its own, which is no function.
-                    && !(function == "Condition" && !argument.is_string())
+                    && (function != "Condition" || argument.is_string())
                 {
                     return self.call(function, argument);
                 }
@@ -111,14 +111,15 @@ impl Scope<'_> {
                     format!("Template error: resource {name} does not support attribute type {attribute} in Fn::GetAtt")
                 })?
             }
-            "Fn::Sub" => match argument {
-                Value::String(text) => Value::from(self.substitute(text, &Map::new())?),
-                _ => {
+            "Fn::Sub" => {
+                if let Value::String(text) = argument {
+                    Value::from(self.substitute(text, &Map::new())?)
+                } else {
                     let text = part(0)?.as_str().ok_or("Template error: Fn::Sub needs a string")?;
                     let own = part(1)?.as_object().ok_or("Template error: the second argument of Fn::Sub is a map")?;
                     Value::from(self.substitute(text, own)?)
                 }
-            },
+            }
             "Fn::Join" => {
                 let delimiter = self.text(part(0)?)?;
                 let items = self.list(part(1)?)?;
