@@ -311,7 +311,7 @@ fn of_answer(code: &str, message: &str, status: Option<u16>) -> Kind {
         return Kind::Denied;
     }
     if contains(&["InternalFailure", "InternalError", "ServiceUnavailable", "ServerException"])
-        || status.is_some_and(|status| status >= 500)
+        || status.is_some_and(|status| status >= 500 && status != 501)
     {
         return Kind::Lost;
     }

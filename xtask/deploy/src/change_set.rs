@@ -217,19 +217,31 @@ pub(crate) async fn delete(aws: &Aws<'_>, stack: &str, name: &str) -> Result<(),
     }
 }
 
+/// Executes it. A request whose answer was lost is repeated with the same token; that CloudFormation then refuses a change set
+/// which is being executed means that the first request arrived.
 pub(crate) async fn execute(aws: &Aws<'_>, set: &ChangeSet) -> Result<(), Trouble> {
     let token = token(&set.id);
-    aws.attempt("executing the change set", async || {
-        aws.cloudformation
-            .execute_change_set()
-            .change_set_name(&set.id)
-            .stack_name(&set.stack_id)
-            .client_request_token(&token)
-            .send()
-            .await
-    })
-    .await?;
-    Ok(())
+    let requests = std::cell::Cell::new(0);
+    let answer = aws
+        .attempt("executing the change set", async || {
+            requests.set(requests.get() + 1);
+            aws.cloudformation
+                .execute_change_set()
+                .change_set_name(&set.id)
+                .stack_name(&set.stack_id)
+                .client_request_token(&token)
+                .send()
+                .await
+        })
+        .await;
+    match answer {
+        Err(trouble) if trouble.kind == crate::aws::Kind::Refused && requests.get() > 1 => {
+            let now = describe(aws, &set.stack_id, &set.id).await?;
+            let begun = [ExecutionStatus::ExecuteInProgress, ExecutionStatus::ExecuteComplete];
+            if now.is_some_and(|now| begun.contains(&now.execution)) { Ok(()) } else { Err(trouble) }
+        }
+        answer => answer.map(|_| ()),
+    }
 }
 
 /// What CloudFormation found wrong with the template before it made any change, by resource and property. This is not among the

@@ -109,12 +109,12 @@ pub(crate) async fn deploy(session: &Session<'_>, interrupts: &mut Interrupts, j
     let ready = match prepared {
         Ok(Prepared::Ready(ready)) => ready,
         Ok(Prepared::Done(exit)) => {
-            leftovers.remove(session).await?;
+            interrupts.guard(leftovers.remove(session)).await?;
             return Ok(exit);
         }
         Err(error) => {
-            // The reason to stop is the one to report, whatever becomes of the tidying.
-            if let Err(tidying) = leftovers.remove(session).await {
+            // The reason to stop is the one to report, whatever becomes of the tidying. Ctrl-C once more ends that too.
+            if let Err(tidying) = interrupts.guard(leftovers.remove(session)).await {
                 session.ui.warn(&format!("{tidying:#}"));
             }
             return Err(error);
@@ -347,6 +347,7 @@ async fn prepare(session: &Session<'_>, job: &Job<'_>, leftovers: &Leftovers) ->
         ui.say(&format!("  tests: {}", tests.text()));
     }
     confirm_run(session, checks, &caller, &tag, &preview).await?;
+    session.aws.begin_phase(session.limit);
     still_as_it_was(session, &set, stack).await?;
     let events = stack::baseline(&session.aws, &set.stack_id).await.map_err(Trouble::stop)?;
     leftovers.keep();

@@ -51,7 +51,10 @@ pub(crate) async fn execute_and_watch(
         change_set: Some(&set.id),
         template: &template,
     };
-    let (outcome, chain) = conclude(session, interrupts, &mut watch, &target, job.checks.bake).await;
+    let (outcome, chain) = match watched(session, interrupts, &mut watch, &facts).await {
+        Ok(()) => verified(session, interrupts, &mut watch, &target, job.checks.bake).await,
+        Err(error) => (Err(error), Vec::new()),
+    };
     record.chain = chain;
     record.events = watch.events.all().to_vec();
     record.outcome.stack_status = watch.status.as_ref().map(|status| status.as_str().to_owned());
@@ -64,40 +67,42 @@ pub(crate) async fn execute_and_watch(
     outcome
 }
 
-/// Watches to the end, and verifies what is complete. The links are there if it came to that.
-pub(crate) async fn conclude(
+/// Watches to the end; an error if that is anything but complete.
+pub(crate) async fn watched(
+    session: &Session<'_>,
+    interrupts: &mut Interrupts,
+    watch: &mut Watch,
+    facts: &Facts,
+) -> Result<()> {
+    match watch.follow(session, interrupts).await? {
+        End::Left(exit) => Err(left(session, exit)),
+        End::Lost(trouble) => Err(unknown(session, &trouble)),
+        End::Over(Phase::Complete | Phase::Going) => Ok(()),
+        End::Over(phase) => Err(failed(session, watch, facts, phase)),
+    }
+}
+
+/// Looks at what ECS runs; the links are there if it could be looked at.
+pub(crate) async fn verified(
     session: &Session<'_>,
     interrupts: &mut Interrupts,
     watch: &mut Watch,
     target: &Target<'_>,
     bake: Duration,
 ) -> (Result<Exit>, Vec<Link>) {
-    let end = match watch.follow(session, interrupts).await {
-        Ok(end) => end,
-        Err(error) => return (Err(error), Vec::new()),
-    };
-    let status = watch.status.as_ref().map(|status| status.as_str().to_owned()).unwrap_or_default();
-    match end {
-        End::Left(exit) => (Err(left(session, exit)), Vec::new()),
-        End::Lost(trouble) => (Err(unknown(session, &trouble)), Vec::new()),
-        End::Over(Phase::Complete | Phase::Going) => {
-            session
-                .ui
-                .say(&format!("{} {status}; looking at what ECS runs", session.ui.paint(Paint::Bold, "Verifying")));
-            session.aws.begin_phase(session.limit.max(bake * 2));
-            let verified = tokio::select! {
-                verified = verify::verify(session, target, bake, &mut watch.observer) => verified,
-                exit = interrupts.next() => {
-                    let next = format!("verify it: {}", session.attach_command());
-                    return (Err(exit.stop(format!("stopped while verifying; the stack is {status}"), next)), Vec::new());
-                }
-            };
-            match verified {
-                Err(trouble) => (Err(unknown(session, &trouble)), Vec::new()),
-                Ok(links) => (judged(session, &status, &links), links),
-            }
+    let status = watch.status_word();
+    session.ui.say(&format!("{} {status}; looking at what ECS runs", session.ui.paint(Paint::Bold, "Verifying")));
+    session.aws.begin_phase(session.limit.max(bake * 2));
+    let verified = tokio::select! {
+        verified = verify::verify(session, target, bake, &mut watch.observer) => verified,
+        exit = interrupts.next() => {
+            let next = format!("verify it: {}", session.attach_command());
+            return (Err(exit.stop(format!("stopped while verifying; the stack is {status}"), next)), Vec::new());
         }
-        End::Over(phase) => (Err(failed(session, watch, target.facts, phase, &status)), Vec::new()),
+    };
+    match verified {
+        Err(trouble) => (Err(unknown(session, &trouble)), Vec::new()),
+        Ok(links) => (judged(session, &status, &links), links),
     }
 }
 
@@ -117,7 +122,8 @@ fn judged(session: &Session<'_>, status: &str, links: &[Link]) -> Result<Exit> {
 }
 
 /// The error of a failed operation, after its root cause and what the failing service said were shown.
-fn failed(session: &Session<'_>, watch: &Watch, facts: &Facts, phase: Phase, status: &str) -> anyhow::Error {
+fn failed(session: &Session<'_>, watch: &Watch, facts: &Facts, phase: Phase) -> anyhow::Error {
+    let status = watch.status_word();
     let cause = watch.events.root_cause(&watch.stack_id);
     let owner = cause.and_then(|event| facts.owner(&event.logical_id)).map(|workload| workload.executable.as_str());
     watch.observer.tell_all(session, owner);
@@ -127,7 +133,7 @@ fn failed(session: &Session<'_>, watch: &Watch, facts: &Facts, phase: Phase, sta
     );
     let env = session.environment;
     let exit = phase.exit().unwrap_or(Exit::Failed);
-    let next = match (exit, status) {
+    let next = match (exit, status.as_str()) {
         (Exit::RolledBack, "ROLLBACK_COMPLETE") => {
             "the stack was never created; delete it in the console, remove or import the log group that stays behind, and create it again".to_owned()
         }

@@ -10,7 +10,7 @@ use xtask::exit::Exit;
 use crate::aws::Trouble;
 use crate::confirm;
 use crate::events::Events;
-use crate::finish::conclude;
+use crate::finish::{verified, watched};
 use crate::images;
 use crate::interrupt::Interrupts;
 use crate::observe::Observer;
@@ -113,22 +113,23 @@ async fn follow(
     bake: Duration,
     following: Following,
 ) -> Result<Exit> {
-    // While an update goes on, CloudFormation gives the template that it goes to.
-    let (template, facts) = interrupts.guard(known(session, stack, caller)).await?;
-    let digests = match images::look_up(&session.aws, &facts.workloads).await {
-        Ok(found) => found.digests,
-        Err(error) => {
-            session.ui.warn(&format!(
-                "the registry cannot be asked, so digests are compared with the template alone: {error}"
-            ));
-            std::collections::BTreeMap::new()
-        }
-    };
+    let (_, facts) = interrupts.guard(known(session, stack, caller)).await?;
     let observer = Observer::new(&facts);
     let mut watch = match following {
         Following::Current => Watch::attached(&stack.id, observer),
         Following::After(events) => {
             Watch::of_request(&stack.id, String::new(), events, observer, stack.changed.clone())
+        }
+    };
+    watched(session, interrupts, &mut watch, &facts).await?;
+    // Again, because it may be another template and other parameters now.
+    let (caller, stack) = interrupts.guard(there(session)).await?;
+    let (template, facts) = interrupts.guard(known(session, &stack, &caller)).await?;
+    let digests = match images::look_up(&session.aws, &facts.workloads).await {
+        Ok(found) => found.digests,
+        Err(error) => {
+            session.ui.warn(&format!("the registry cannot be asked what the digests stand for: {error}"));
+            std::collections::BTreeMap::new()
         }
     };
     let target = Target {
@@ -139,7 +140,7 @@ async fn follow(
         change_set: None,
         template: &template,
     };
-    conclude(session, interrupts, &mut watch, &target, bake).await.0
+    verified(session, interrupts, &mut watch, &target, bake).await.0
 }
 
 async fn there(session: &Session<'_>) -> Result<(Caller, Stack)> {

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_cloudformation::types::{StackStatus, TemplateStage};
-use aws_smithy_types::date_time::Format;
 use serde::Serialize;
 
 use crate::aws::{Aws, Trouble};
@@ -32,9 +31,10 @@ pub(crate) struct Physical {
     pub(crate) reason: Option<String>,
 }
 
-/// RFC 3339.
+/// RFC 3339 with milliseconds, always, so that texts sort as times do.
 pub(crate) fn time(time: Option<&aws_smithy_types::DateTime>) -> Option<String> {
-    time?.fmt(Format::DateTime).ok()
+    let time = std::time::SystemTime::try_from(*time?).ok()?;
+    Some(humantime::format_rfc3339_millis(time).to_string())
 }
 
 /// The stack of this name or id; none if there is none.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
-use aws_sdk_cloudformation::types::TemplateStage;
+use aws_sdk_cloudformation::types::{ExecutionStatus, TemplateStage};
 use serde::Deserialize;
 use xtask::cli::deploy::{Checks, Environment};
 use xtask::exit::Exit;
@@ -281,6 +281,12 @@ pub(crate) async fn make(
 
 /// Why a change set is of no use, with what early validation found.
 pub(crate) async fn unusable(session: &Session<'_>, set: &ChangeSet) -> anyhow::Error {
+    if set.execution == ExecutionStatus::Obsolete {
+        return Exit::Busy.stop(
+            format!("change set {} is obsolete: somebody else changed the stack meanwhile", set.name),
+            "look at status, then run deploy again for a new preview",
+        );
+    }
     let found = change_set::validation_failures(&session.aws, &set.stack_id, set).await;
     let list: Vec<String> = found.iter().map(|failure| format!("\n  - {failure}")).collect();
     Exit::Failed.stop(

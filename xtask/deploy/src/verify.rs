@@ -131,12 +131,16 @@ fn line_text(workload: &Workload) -> String {
 }
 
 fn shipped(target: &Target<'_>, resources: &BTreeMap<String, Physical>, workload: &Workload) -> Shipped {
+    let mut digests = target.digests.get(&workload.executable).cloned().unwrap_or_default();
+    if let Pin::Digest(digest) = &workload.image.pin {
+        digests.insert(digest.clone());
+    }
     Shipped {
         task_definition: resources
             .get(&workload.task_definition)
             .map(|physical| physical.id.clone())
             .unwrap_or_default(),
-        digests: target.digests.get(&workload.executable).cloned().unwrap_or_default(),
+        digests,
     }
 }
 

@@ -135,6 +135,11 @@ impl Watch {
         }
     }
 
+    /// The stack's last status that was seen.
+    pub(crate) fn status_word(&self) -> String {
+        self.status.as_ref().map(|status| status.as_str().to_owned()).unwrap_or_default()
+    }
+
     /// One look at everything.
     async fn step(&mut self, session: &Session<'_>) -> Result<Phase, Trouble> {
         session.aws.between_looks().await;
