@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+use crate::moving::{EXPORTS, exports, shipped};
 use crate::stand::{BUCKET, Stand, digest, empty, scenario, template, with_stack};
 
 /// Everything but the images, which the digests name.
@@ -247,41 +248,15 @@ fn a_creation_that_is_not_confirmed_leaves_no_stack() {
 
 #[test]
 fn the_template_that_we_ship_deploys_with_all_17() {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../");
-    let text = fs::read_to_string(format!("{root}cloudformation/cfn-preserv-master.yml")).unwrap();
-    let mut names: Vec<String> = fs::read_dir(format!("{root}services/apps/src/bin"))
-        .unwrap()
-        .filter_map(|file| Some(file.ok()?.path().file_stem()?.to_str()?.to_owned()))
-        .collect();
-    names.sort();
+    let (names, old) = shipped('1');
+    let (_, new) = shipped('2');
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let pinned = |release: char| {
-        names.iter().fold(text.clone(), |text, name| {
-            let line = |line: &str| match line.split_once(&format!(": {name}")) {
-                Some((key, rest)) if rest.starts_with([':', '@']) => format!("{key}: {name}@{}", digest(release, name)),
-                _ => line.to_owned(),
-            };
-            text.lines().map(line).collect::<Vec<_>>().join("\n")
-        })
-    };
-    let mut scenario = with_stack("staging", &pinned('1'), json!({}));
+    let mut scenario = with_stack("staging", &old, json!({}));
     let mut parameters = crate::stand::parameters("staging");
     parameters["SearchDomainDigest"] = json!(format!("sha256:{}", "5".repeat(64)));
     scenario["stacks"][0]["parameters"] = parameters;
-    scenario["exports"] = [
-        "NameSpace",
-        "PreservSecurityGroup",
-        "UnifiedSecurityGroup",
-        "PublicSubnet0",
-        "PublicSubnet1",
-        "PrivateSubnet0",
-        "PrivateSubnet1",
-    ]
-    .iter()
-    .map(|name| (format!("{name}-staging"), json!(format!("value-of-{name}"))))
-    .collect::<serde_json::Map<_, _>>()
-    .into();
-    let stand = Stand::with_template(&scenario, &pinned('2'), &names);
+    scenario["exports"] = exports(&EXPORTS);
+    let stand = Stand::with_template(&scenario, &new, &names);
     stand
         .deploy(&["staging"])
         .ends(0)
