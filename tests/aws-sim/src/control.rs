@@ -1,5 +1,6 @@
 //! The control endpoint `/_sim/…`: what tests do to the simulator from outside. README.md lists it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -40,14 +41,9 @@ fn answer(world: &mut World, method: &str, path: &[&str], body: &[u8]) -> Result
         }
         ("POST", ["stacks", name, "status"]) => {
             let wanted: Forced = read(body)?;
-            set_status(world, name, &wanted)
+            set_status(world, name, &wanted.status, wanted.reason.as_deref(), &wanted.resources)
         }
-        ("POST", ["stacks", name, "interfere"]) => {
-            let id = world.cfn.find(name).ok_or_else(|| no_stack(name))?;
-            world.schedule(Duration::ZERO, crate::world::Due::Interference { stack: id });
-            world.catch_up();
-            Ok(json!({}))
-        }
+        ("POST", ["stacks", name, "interfere"]) => interfere(world, name),
         ("POST", ["services", name]) => {
             let wanted: ServiceSettings = read(body)?;
             set_service(world, name, &wanted)
@@ -133,20 +129,34 @@ struct Forced {
     reason: Option<String>,
     /// Statuses of resources, by logical id.
     #[serde(default)]
-    resources: std::collections::BTreeMap<String, String>,
+    resources: BTreeMap<String, String>,
 }
 
-fn set_status(world: &mut World, name: &str, wanted: &Forced) -> Result<Value, Refusal> {
+/// Puts a stack into a status, and resources of it. What was going on never comes to its end.
+pub(crate) fn set_status(
+    world: &mut World,
+    name: &str,
+    status: &str,
+    reason: Option<&str>,
+    resources: &BTreeMap<String, String>,
+) -> Result<Value, Refusal> {
     let id = world.cfn.find(name).ok_or_else(|| no_stack(name))?;
     engine::with_stack(world, &id, |world, stack| {
-        // Whatever was going on never comes to its end: the stack is stuck, or done.
         stack.operation = None;
-        for (logical, status) in &wanted.resources {
-            stack.set_resource(world.now, logical, status, wanted.reason.as_deref());
+        for (logical, status) in resources {
+            stack.set_resource(world.now, logical, status, reason);
         }
-        cfn::preload::force(world, stack, &wanted.status, wanted.reason.as_deref());
+        cfn::preload::force(world, stack, status, reason);
     });
     Ok(json!({"StackId": id}))
+}
+
+/// Somebody else updates the stack, now.
+pub(crate) fn interfere(world: &mut World, name: &str) -> Result<Value, Refusal> {
+    let id = world.cfn.find(name).ok_or_else(|| no_stack(name))?;
+    world.schedule(Duration::ZERO, crate::world::Due::Interference { stack: id });
+    world.catch_up();
+    Ok(json!({}))
 }
 
 #[derive(Deserialize)]

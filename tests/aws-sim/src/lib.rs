@@ -34,6 +34,7 @@ mod template;
 mod wire;
 mod world;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -124,6 +125,39 @@ impl Simulator {
     /// limit came first.
     pub fn settle(&self, limit: Duration) -> bool {
         self.world().settle(limit)
+    }
+
+    /// Adds a stack that was there before.
+    pub fn preload(&self, stack: &PreloadedStack) -> Result<(), String> {
+        let mut world = self.world();
+        world.catch_up();
+        cfn::preload::stack(&mut world, stack).map(|_| ())
+    }
+
+    /// Puts a stack into a status; what was going on with it never comes to its end.
+    pub fn set_status(&self, stack: &str, status: &str, reason: Option<&str>) -> Result<(), String> {
+        let mut world = self.world();
+        world.catch_up();
+        control::set_status(&mut world, stack, status, reason, &BTreeMap::new()).map(|_| ())
+    }
+
+    /// Somebody else updates the stack.
+    pub fn interfere(&self, stack: &str) -> Result<(), String> {
+        control::interfere(&mut self.world(), stack).map(|_| ())
+    }
+
+    /// Sets the desired count of a service, as autoscaling does.
+    pub fn scale(&self, service: &str, desired: u64) -> Result<(), String> {
+        let mut world = self.world();
+        world.catch_up();
+        ecs::provision::scale(&mut world, service, desired)
+    }
+
+    /// The tasks of a service have work in hand for so long.
+    pub fn protect(&self, service: &str, time: Duration) -> Result<(), String> {
+        let mut world = self.world();
+        world.catch_up();
+        ecs::provision::protect(&mut world, service, time)
     }
 
     pub fn set_pace(&self, pace: Pace) {

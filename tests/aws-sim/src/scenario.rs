@@ -240,6 +240,21 @@ pub struct TaskFault {
     pub times: Option<u32>,
 }
 
+impl TaskFault {
+    /// No fault at all: the task does its work and exits.
+    pub(crate) fn exit(code: i64) -> Self {
+        Self {
+            fails: Failure::Nothing,
+            exit_code: Some(code),
+            after_seconds: five(),
+            log: Vec::new(),
+            parameter: None,
+            revisions: Revisions::All,
+            times: None,
+        }
+    }
+}
+
 fn five() -> u64 {
     5
 }

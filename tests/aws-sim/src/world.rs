@@ -110,6 +110,7 @@ impl World {
         let stacks = std::mem::take(&mut scenario.stacks);
         self.scenario = scenario;
         self.faults_since = self.now;
+        self.executed_at = None;
         for stack in &stacks {
             cfn::preload::stack(self, stack)?;
         }

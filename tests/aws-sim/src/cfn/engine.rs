@@ -198,7 +198,11 @@ fn apply(world: &mut World, stack: &mut Stack, key: &str, logical: &str) {
             return run(world, stack, key, event, ResourceVerb::Update, Progress::Fails(reason));
         }
     };
-    let existing = stack.resources.get(logical).filter(|existing| existing.status != "DELETE_COMPLETE").cloned();
+    // What was never made, because its creation failed at once, is made anew.
+    if stack.resources.get(logical).is_some_and(|existing| existing.physical.is_empty()) {
+        stack.resources.remove(logical);
+    }
+    let existing = stack.resources.get(logical).cloned();
     let Some(existing) = existing else {
         touch(stack, logical);
         insert_if_new(world, stack, logical, &kind, &properties);
@@ -458,6 +462,7 @@ pub(crate) fn cancel_jobs(world: &mut World, stack: &mut Stack) {
             cancelled.push((job.logical.clone(), event));
         }
     }
+    operation.failed.extend(cancelled.iter().cloned());
     for (logical, event) in cancelled {
         let verb = if event == "CREATE" { "creation" } else { "update" };
         let reason = format!("Resource {verb} cancelled");

@@ -144,12 +144,12 @@ impl Stack {
         status.clone_into(&mut self.status);
         self.reason = reason.map(str::to_owned);
         let (physical, name) = (self.id.clone(), self.name.clone());
-        let time = self.event(now, &name, &physical, "AWS::CloudFormation::Stack", status, reason, None);
+        self.event(now, &name, &physical, "AWS::CloudFormation::Stack", status, reason, None);
         // Events of resources are named after them; those of the stack have an id that is nothing but unique.
         if let Some(event) = self.events.last_mut() {
             event.id = id;
         }
-        self.history.push((time, status.to_owned(), reason.map(str::to_owned)));
+        self.history.push((now, status.to_owned(), reason.map(str::to_owned)));
     }
 
     /// A status of a resource that the stack has, with its event.
@@ -177,7 +177,7 @@ impl Stack {
         status: &str,
         reason: Option<&str>,
         properties: Option<&Value>,
-    ) -> Time {
+    ) {
         // No two events of a stack have one time, so that their order is also that of their times.
         let time = self.events.last().map_or(now, |last| now.max(Time(last.time.0 + 1)));
         self.events.push(Event {
@@ -192,7 +192,6 @@ impl Stack {
             token: self.operation.as_ref().and_then(|operation| operation.token.clone()),
             operation: self.operations.last().map(|operation| operation.id.clone()).unwrap_or_default(),
         });
-        time
     }
 
     /// The reason of the first event that says `FAILED`, for errors of a scenario.

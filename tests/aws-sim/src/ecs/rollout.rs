@@ -59,8 +59,9 @@ struct Census {
     new: Vec<String>,
     new_ready: u64,
     old: Vec<String>,
-    /// Old tasks that may be stopped.
+    /// Old tasks that may be stopped: those that are ready, and those that are not.
     old_free: Vec<String>,
+    old_idle: Vec<String>,
     old_ready: u64,
     /// Old tasks that are not gone yet.
     old_remaining: u64,
@@ -83,7 +84,7 @@ fn census(world: &World, arn: &str, deployment: &str) -> Census {
             census.old.push(task.arn.clone());
             census.old_ready += u64::from(task.ready());
             if task.protected_until.is_none_or(|until| until <= world.now) {
-                census.old_free.push(task.arn.clone());
+                if task.ready() { &mut census.old_free } else { &mut census.old_idle }.push(task.arn.clone());
             }
         }
     }
@@ -119,15 +120,12 @@ pub(crate) fn reconcile(world: &mut World, arn: &str) {
     // Old tasks go as new ones are ready, never below the minimum that is healthy.
     let surplus = (census.new_ready + census.old_ready).saturating_sub(least);
     let over = running.saturating_sub(desired);
-    let mut victims: Vec<String> =
-        census.old_free.iter().take(usize::try_from(surplus).unwrap_or(usize::MAX)).cloned().collect();
-    if census.new_ready < desired && census.old_ready == 0 {
-        // Old tasks that never became ready protect nothing.
-        victims.clone_from(&census.old_free);
-    }
+    let ready = census.old_free.iter().take(usize::try_from(surplus).unwrap_or(usize::MAX));
+    // Old tasks that are not ready protect nothing.
+    let old: Vec<String> = census.old_idle.iter().chain(ready).cloned().collect();
     let surplus_new = census.new.iter().rev().take(usize::try_from(over).unwrap_or(usize::MAX)).cloned();
     let reason = format!("Scaling activity initiated by (deployment {id})");
-    let victims: Vec<String> = victims.into_iter().chain(surplus_new).collect();
+    let victims: Vec<String> = old.into_iter().chain(surplus_new).collect();
     if !victims.is_empty() {
         let list: Vec<String> =
             victims.iter().map(|arn| format!("(task {})", arn.rsplit('/').next().unwrap_or_default())).collect();
@@ -179,7 +177,8 @@ pub(super) fn task_failed(world: &mut World, arn: &str, deployment: &str) {
     let Some(service) = world.ecs.services.get_mut(arn) else { return };
     let (desired, breaker) = (service.desired, breaker(service));
     service.steady = false;
-    let Some(current) = service.deployments.iter_mut().find(|d| d.id == deployment) else { return };
+    // Tasks of a deployment that another has taken the place of count no longer.
+    let Some(current) = service.deployments.first_mut().filter(|primary| primary.id == deployment) else { return };
     current.not_before = now + wait;
     if current.rollout != Rollout::InProgress {
         return;

@@ -3,6 +3,7 @@
 //! Pages: "Amazon ECS task lifecycle", "Resolve Amazon ECS stopped task errors", "Stopped tasks error codes", "Determine
 //! Amazon ECS task health using container health checks".
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -58,15 +59,10 @@ pub(super) fn launch(world: &mut World, service: &str, deployment: &str, definit
 pub(super) fn run(world: &mut World, cluster: &str, definition: &str, asked: &crate::input::Input) -> String {
     let family = definition.rsplit('/').next().and_then(|name| name.split(':').next()).unwrap_or_default().to_owned();
     let fate = match natural_fate(world, definition) {
-        Fate::Runs => Fate::Exits(take_fault(world, &family).unwrap_or(TaskFault {
-            fails: Failure::Nothing,
-            exit_code: Some(0),
-            after_seconds: 5,
-            log: Vec::new(),
-            parameter: None,
-            revisions: Revisions::All,
-            times: None,
-        })),
+        Fate::Runs => match take(&mut world.scenario.run_task, &family) {
+            Some(fault) => fate_of(world, fault, definition, Fate::Exits),
+            None => Fate::Exits(TaskFault::exit(0)),
+        },
         other => other,
     };
     let arn = new_arn(world, cluster);
@@ -193,20 +189,26 @@ fn fate_in_service(world: &mut World, service: &str, definition: &str) -> Fate {
         return natural;
     }
     let new = world.ecs.definitions.get(definition).is_some_and(|found| found.number > world.ecs.marked);
-    let Some(fault) = world.scenario.services.get_mut(service) else { return Fate::Runs };
-    if fault.times == Some(0) || (fault.revisions == Revisions::New && !new) {
-        return Fate::Runs;
+    let concerned = world.scenario.services.get(service).is_some_and(|fault| fault.revisions == Revisions::All || new);
+    let fault = if concerned { take(&mut world.scenario.services, service) } else { None };
+    match fault {
+        Some(fault) if fault.fails == Failure::Nothing => Fate::Runs,
+        Some(fault) => fate_of(world, fault, definition, Fate::Fails),
+        None => Fate::Runs,
     }
+}
+
+/// The fault of that name, used up by one.
+fn take(faults: &mut BTreeMap<String, TaskFault>, name: &str) -> Option<TaskFault> {
+    let fault = faults.get_mut(name).filter(|fault| fault.times != Some(0))?;
     if let Some(times) = &mut fault.times {
         *times -= 1;
     }
-    ill(world, service, definition)
+    Some(fault.clone())
 }
 
-fn ill(world: &World, service: &str, definition: &str) -> Fate {
-    let Some(fault) = world.scenario.services.get(service).cloned() else { return Fate::Runs };
+fn fate_of(world: &World, fault: TaskFault, definition: &str, otherwise: fn(TaskFault) -> Fate) -> Fate {
     match fault.fails {
-        Failure::Nothing => Fate::Runs,
         Failure::MissingParameter => Fate::MissingParameters(fault.parameter.into_iter().collect()),
         Failure::CannotPull => {
             let found = world.ecs.definitions.get(definition);
@@ -214,19 +216,8 @@ fn ill(world: &World, service: &str, definition: &str) -> Fate {
             let image = containers.and_then(|list| list.last()).map(|container| field(container, "Image").to_owned());
             Fate::CannotPull(image.unwrap_or_default())
         }
-        _ => Fate::Fails(fault),
+        _ => otherwise(fault),
     }
-}
-
-fn take_fault(world: &mut World, family: &str) -> Option<TaskFault> {
-    let fault = world.scenario.run_task.get_mut(family)?;
-    if fault.times == Some(0) {
-        return None;
-    }
-    if let Some(times) = &mut fault.times {
-        *times -= 1;
-    }
-    Some(fault.clone())
 }
 
 /// A step of a task is due.
@@ -246,7 +237,8 @@ pub(crate) fn step(world: &mut World, arn: &str, step: Step) {
         }
         Step::Started => started(world, arn),
         Step::Healthy => {
-            task.health = "HEALTHY";
+            let checked = task.containers.iter().any(|container| container.essential && container.checked);
+            task.health = if checked { "HEALTHY" } else { "NONE" };
             notice(world, arn);
         }
         Step::Ends => ends(world, arn),
@@ -307,25 +299,20 @@ fn started(world: &mut World, arn: &str) {
             (container.status, container.exit_code) = ("STOPPED", Some(0));
         }
     }
-    if !checked {
-        task.health = "NONE";
-    }
     log(world, arn, &["starting".to_owned()]);
-    match fate {
-        Fate::Fails(fault) | Fate::Exits(fault) => {
-            let after = match fault.fails {
-                Failure::Unhealthy => unhealthy_after(world, arn),
-                _ => Duration::from_secs(fault.after_seconds),
-            };
-            world.schedule(after, Due::Task { arn: arn.to_owned(), step: Step::Ends });
-            if fault.fails == Failure::Crash && fault.after_seconds > 60 && checked {
-                world.schedule(world.scenario.takes(30), Due::Task { arn: arn.to_owned(), step: Step::Healthy });
-            }
-        }
-        _ if checked => {
-            world.schedule(world.scenario.takes(30), Due::Task { arn: arn.to_owned(), step: Step::Healthy });
-        }
-        _ => {}
+    // Without a health check, a task counts as ready once it has run for a little.
+    let ready_after = world.scenario.takes(if checked { 30 } else { 10 });
+    let mut ends_after = None;
+    if let Fate::Fails(fault) | Fate::Exits(fault) = fate {
+        let after = match fault.fails {
+            Failure::Unhealthy => unhealthy_after(world, arn),
+            _ => Duration::from_secs(fault.after_seconds),
+        };
+        world.schedule(after, Due::Task { arn: arn.to_owned(), step: Step::Ends });
+        ends_after = Some(if fault.fails == Failure::Unhealthy { Duration::ZERO } else { after });
+    }
+    if ends_after.is_none_or(|after| after > ready_after) {
+        world.schedule(ready_after, Due::Task { arn: arn.to_owned(), step: Step::Healthy });
     }
     notice(world, arn);
 }

@@ -1,0 +1,1 @@
+//! The same calls against the simulator and against moto.
