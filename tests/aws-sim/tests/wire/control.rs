@@ -1,5 +1,8 @@
 //! The control endpoint: the clock, stacks from before, what was called.
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use aws_sim::{Options, Pace, PreloadedStack, Simulator};
@@ -111,4 +114,38 @@ fn calls_are_recorded_and_counted() {
     assert_eq!((&counters["calls"], &counters["operations"]["cloudformation.DescribeStacks"]), (&json!(2), &json!(1)));
     client.control("DELETE", "calls", &json!({}));
     assert_eq!(client.simulator.counters()["calls"], 0);
+}
+
+#[test]
+fn the_program_says_how_to_reach_it_and_ends_with_its_stdin() {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_aws-sim"))
+        .args(["--manual", "--until-stdin-closes", "--account", "444455556666"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(program.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let environment: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let endpoint = environment["AWS_ENDPOINT_URL"].as_str().unwrap();
+    assert!(endpoint.starts_with("http://127.0.0.1:"), "{endpoint}");
+    let body = "Action=GetCallerIdentity&Version=2011-06-15";
+    let head = "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/x-www-form-urlencoded\r\n";
+    let mut stream = TcpStream::connect(endpoint.trim_start_matches("http://")).unwrap();
+    write!(stream, "{head}content-length: {}\r\n\r\n{body}", body.len()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("<Account>444455556666</Account>"), "{answer}");
+    drop(program.stdin.take());
+    assert!(program.wait().unwrap().success());
+}
+
+#[test]
+fn the_program_refuses_a_scenario_that_it_does_not_understand() {
+    let file = std::env::temp_dir().join(format!("aws-sim-scenario-{}.json", std::process::id()));
+    std::fs::write(&file, r#"{"service": {}}"#).unwrap();
+    let run = Command::new(env!("CARGO_BIN_EXE_aws-sim")).arg("--scenario").arg(&file).output().unwrap();
+    std::fs::remove_file(&file).unwrap();
+    assert!(!run.status.success());
+    assert!(String::from_utf8_lossy(&run.stderr).contains("unknown field `service`"));
 }
