@@ -343,10 +343,7 @@ async fn prepare(session: &Session<'_>, job: &Job<'_>, leftovers: &Leftovers) ->
         ui.answer(&format!("prepared: cargo xtask deploy {} --execute {}", session.environment, set.name));
         return Ok(Prepared::Done(Exit::Done));
     }
-    if let Some(tests) = &tests {
-        ui.say(&format!("  tests: {}", tests.text()));
-    }
-    confirm_run(session, checks, &caller, &tag, &preview).await?;
+    confirm_run(session, checks, &caller, &tag, tests.as_ref(), &preview).await?;
     session.aws.begin_phase(session.limit);
     still_as_it_was(session, &set, stack).await?;
     let events = stack::baseline(&session.aws, &set.stack_id).await.map_err(Trouble::stop)?;

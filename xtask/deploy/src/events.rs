@@ -52,6 +52,8 @@ impl Event {
 /// The events of one operation that were seen so far, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
+    /// What was there before; nothing behind it is asked for.
+    before: HashSet<String>,
     seen: HashSet<String>,
     all: Vec<Event>,
 }
@@ -64,13 +66,13 @@ pub(crate) struct Reading {
 }
 
 impl Events {
-    /// Takes these as known already, without showing them.
+    /// Takes these, the newest that are there, as the end of what was before: readings stop at them.
     pub(crate) fn forget_before(&mut self, ids: impl IntoIterator<Item = String>) {
-        self.seen.extend(ids);
+        self.before.extend(ids);
     }
 
-    /// Takes a page into the reading; true when the next page is worth asking for: this one had something new, and did not reach
-    /// the opening of the operation.
+    /// Takes a page into the reading; true when the next page is worth asking for: this one had something new, and reached neither
+    /// what was before nor the opening of the operation.
     pub(crate) fn take(
         &self,
         reading: &mut Reading,
@@ -79,6 +81,9 @@ impl Events {
     ) -> bool {
         let mut found = false;
         for event in page {
+            if self.before.contains(&event.id) {
+                return false;
+            }
             if self.seen.contains(&event.id) || !reading.ids.insert(event.id.clone()) {
                 continue;
             }
@@ -160,7 +165,8 @@ mod tests {
     #[test]
     fn ten_thousand_events_over_pages_come_once_and_in_order() {
         let mut events = Events::default();
-        events.forget_before((0..50).map(|id| id.to_string()));
+        // Of the fifty that were there before, only the newest were read.
+        events.forget_before((40..50).map(|id| id.to_string()));
         let mut shown = Vec::new();
         let mut there = 50;
         while there < 10_050 {

@@ -58,6 +58,7 @@ pub(crate) async fn execute_and_watch(
     record.chain = chain;
     record.events = watch.events.all().to_vec();
     record.outcome.stack_status = watch.status.as_ref().map(|status| status.as_str().to_owned());
+    record.outcome.cause = outcome.is_err().then(|| watch.cause());
     record.outcome.root_cause = watch.events.root_cause(&set.stack_id).cloned();
     let path = record.finish(session, &outcome)?;
     if matches!(outcome, Ok(Exit::Done)) {
@@ -127,10 +128,6 @@ fn failed(session: &Session<'_>, watch: &Watch, facts: &Facts, phase: Phase) -> 
     let cause = watch.events.root_cause(&watch.stack_id);
     let owner = cause.and_then(|event| facts.owner(&event.logical_id)).map(|workload| workload.executable.as_str());
     watch.observer.tell_all(session, owner);
-    let why = cause.map_or_else(
-        || "no event tells why".to_owned(),
-        |event| format!("root cause: {} {}: {}", event.logical_id, event.status, event.reason),
-    );
     let env = session.environment;
     let exit = phase.exit().unwrap_or(Exit::Failed);
     let next = match (exit, status.as_str()) {
@@ -149,7 +146,7 @@ fn failed(session: &Session<'_>, watch: &Watch, facts: &Facts, phase: Phase) -> 
         }
         _ => format!("the stack is {status} and needs a person: look at it in the console, then status {env}"),
     };
-    exit.stop(format!("{status}; {why}"), next)
+    exit.stop(format!("{status}; root cause: {}", watch.cause()), next)
 }
 
 fn left(session: &Session<'_>, exit: Exit) -> anyhow::Error {

@@ -209,6 +209,12 @@ impl Observer {
         (limit > 0 && worst.failures >= limit).then_some((worst.executable.as_str(), worst.failures))
     }
 
+    /// The reason of the last failure of an executable's task.
+    pub(crate) fn last_reason(&self, executable: &str) -> String {
+        let watched = self.services.values().find(|watched| watched.executable == executable);
+        watched.and_then(|watched| watched.reasons.last().cloned()).unwrap_or_default()
+    }
+
     /// How often tasks of each executable failed since the beginning.
     pub(crate) fn failures(&self, executable: &str) -> u32 {
         self.services.values().find(|watched| watched.executable == executable).map_or(0, |watched| watched.failures)

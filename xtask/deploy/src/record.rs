@@ -87,6 +87,8 @@ pub(crate) struct Outcome {
     pub(crate) status: &'static str,
     pub(crate) exit_code: u8,
     pub(crate) reason: Option<String>,
+    /// Why it failed, in one line.
+    pub(crate) cause: Option<String>,
     pub(crate) root_cause: Option<Event>,
 }
 

@@ -136,7 +136,7 @@ pub(crate) async fn baseline(aws: &Aws<'_>, stack: &str) -> Result<Events, Troub
         })
         .await?;
     let mut events = Events::default();
-    // One page is enough: readings end at the first page without anything new.
+    // One page is enough: readings end at the first of these that they come to.
     events.forget_before(answer.stack_events().iter().filter_map(|event| event.event_id().map(str::to_owned)));
     Ok(events)
 }

@@ -17,6 +17,7 @@ use crate::checks::{self, Creation, Standing};
 use crate::config::Confirm;
 use crate::confirm;
 use crate::deploy::{Leftovers, Mode};
+use crate::gate::Tests;
 use crate::observe::Observer;
 use crate::parameters::{Choice, Plan};
 use crate::preview::Preview;
@@ -87,15 +88,18 @@ pub(crate) async fn prepared_set(session: &Session<'_>, name: &str) -> Result<Ch
     let age = set.created.and_then(|created| SystemTime::now().duration_since(created).ok()).unwrap_or_default();
     if age > OLDEST {
         return Err(Exit::Refused.stop(
-            format!(
-                "change set {name} is {} hours old; what was reviewed may not be what is true today",
-                age.as_secs() / 3600
-            ),
+            format!("change set {name} is {} hours old; what was reviewed may not be what is true today", hours),
             "prepare a new one with --prepare",
         ));
     }
     session.ui.say(&format!("  change set {name}: {}", set.description));
     Ok(set)
+}
+
+/// How many hours old something is, if that is too old.
+fn hours_beyond(created: SystemTime, now: SystemTime) -> Option<u64> {
+    let age = now.duration_since(created).unwrap_or_default();
+    (age > OLDEST).then_some(age.as_secs() / 3600)
 }
 
 /// For a prepared change set: one that creates the stack is in review as it should be.
@@ -301,15 +305,17 @@ pub(crate) async fn confirm_run(
     checks: &Checks,
     caller: &Caller,
     tag: &str,
+    tests: Option<&Tests>,
     preview: &Preview,
 ) -> Result<()> {
     let stack = session.stack_name();
     let ui = session.ui;
     ui.say(&format!(
-        "{stack} in account {}, {}: release {tag}; {}",
+        "{stack} in account {}, {}: release {tag}; {}; tests: {}",
         caller.account,
         session.aws.region,
-        preview.counts()
+        preview.counts(),
+        tests.map(Tests::text).unwrap_or_default()
     ));
     if let Some(given) = &checks.confirm {
         if *given == stack {
@@ -350,4 +356,18 @@ pub(crate) async fn still_as_it_was(session: &Session<'_>, set: &ChangeSet, stac
         format!("{} changed since the preview (now {status})", before.name),
         "somebody else works on it; look at status, then run deploy again for a new preview",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prepared_change_set_lasts_a_day() {
+        let now = SystemTime::now();
+        assert_eq!(hours_beyond(now - Duration::from_hours(23), now), None);
+        assert_eq!(hours_beyond(now - Duration::from_hours(30), now), Some(30));
+        // The clocks may differ a little.
+        assert_eq!(hours_beyond(now + Duration::from_mins(1), now), None);
+    }
 }

@@ -111,8 +111,8 @@ pub(crate) fn show(session: &Session<'_>, links: &[Link]) -> bool {
             1 => "1 task".to_owned(),
             count => format!("{count} tasks"),
         };
-        let what = format!("{}  {tasks}", revision(&link.task_definition));
-        rows.push(vec![format!("  {}", link.executable), what, ui.paint(paint, word), reason]);
+        let revision = revision(&link.task_definition).to_owned();
+        rows.push(vec![format!("  {}", link.executable), revision, tasks, ui.paint(paint, word), reason]);
     }
     ui.answer(&table(&rows));
     for link in links {

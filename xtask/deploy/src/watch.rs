@@ -48,6 +48,8 @@ pub(crate) struct Watch {
     total: usize,
     abort_after: u32,
     once: Once,
+    /// Why the update was cancelled from here, which is then the cause of everything that follows.
+    cancelled_because: Option<String>,
     since: Instant,
 }
 
@@ -95,6 +97,7 @@ impl Watch {
             total: 0,
             abort_after: 0,
             once: Once::default(),
+            cancelled_because: None,
             since: Instant::now(),
         }
     }
@@ -132,6 +135,15 @@ impl Watch {
             if !self.leaving_is_taken_back(session, interrupts, exit).await? {
                 return Ok(End::Left(exit));
             }
+        }
+    }
+
+    /// The cause of a failure, in one line: what made us cancel, else the first event that failed by itself.
+    pub(crate) fn cause(&self) -> String {
+        match (&self.cancelled_because, self.events.root_cause(&self.stack_id)) {
+            (Some(reason), _) => reason.clone(),
+            (None, Some(event)) => format!("{} {}: {}", event.logical_id, event.status, event.reason),
+            (None, None) => "no event tells why".to_owned(),
         }
     }
 
@@ -214,6 +226,7 @@ impl Watch {
     /// Too many tasks failed: the update cannot succeed, and hours are saved by saying so.
     async fn abort_if_hopeless(&mut self, session: &Session<'_>) {
         let Some((executable, failures)) = self.observer.hopeless(self.abort_after) else { return };
+        let executable = executable.to_owned();
         if self.once.cancelled {
             return;
         }
@@ -229,8 +242,13 @@ impl Watch {
             "{failures} tasks of {executable} failed (--abort-after {}): asking CloudFormation to roll back",
             self.abort_after
         ));
-        if let Err(trouble) = cancel(session, &self.stack_id).await {
-            ui.warn(&format!("it could not be asked: {trouble}"));
+        let reason = self.observer.last_reason(&executable);
+        match cancel(session, &self.stack_id).await {
+            Ok(()) => {
+                self.cancelled_because =
+                    Some(format!("{failures} tasks of {executable} failed, the last one: {reason}"));
+            }
+            Err(trouble) => ui.warn(&format!("it could not be asked: {trouble}")),
         }
     }
 

@@ -26,7 +26,10 @@ fn a_crash_loop_is_shown_with_its_log_and_aborted() {
     let stand = stand(json!({ "services": { "ecs-beta": fault } }));
     let ran = stand.deploy(&["staging"]).ends(5);
     let ran = ran.says("beta failed to run").says("exit code 64").says("| REDIS_URL is not a URL");
-    ran.says("--abort-after 2").says("last log lines");
+    let ran = ran.says("--abort-after 2").says("last log lines");
+    ran.says(
+        "root cause: 2 tasks of beta failed, the last one: Essential container in task exited; beta: exit code 64",
+    );
     assert_eq!(stand.calls("cloudformation.CancelUpdateStack"), 1);
 }
 
@@ -87,6 +90,17 @@ fn ten_thousand_events_under_throttling_come_once_and_in_order() {
     let times: Vec<&str> = events.iter().map(|event| event["time"].as_str().unwrap()).collect();
     let swapped = times.windows(2).position(|pair| pair[0] > pair[1]);
     assert_eq!(swapped, None, "{:#?}", swapped.map(|at| &events[at.saturating_sub(2)..at + 4]));
+}
+
+#[test]
+fn events_of_earlier_operations_are_not_shown() {
+    let stand = stand(
+        json!({ "limits": { "change_set_page": 1, "event_page": 4, "resource_page": 2, "export_page": 1, "log_page": 1, "parameter_page": 1 } }),
+    );
+    let ran = stand.deploy(&["staging", "--format", "json"]).ends(0);
+    let events: Vec<Value> = ran.records().into_iter().filter(|record| record["type"] == "event").collect();
+    assert!(!events.is_empty());
+    assert!(events.iter().all(|event| event["is_ours"] == true), "{events:#?}");
 }
 
 #[test]

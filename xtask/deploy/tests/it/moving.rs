@@ -65,8 +65,8 @@ fn blocks(template: &str) -> BTreeMap<String, String> {
     for line in resources.lines().filter(|line| !line.trim_start().starts_with('#')) {
         let id = line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')).and_then(|rest| rest.strip_suffix(':'));
         match id {
-            Some(id) => current = id.to_owned(),
-            None => *found.entry(current.clone()).or_default() += &format!("{line}\n"),
+            Some(id) => id.clone_into(&mut current),
+            None => found.entry(current.clone()).or_default().extend([line, "\n"]),
         }
     }
     found
