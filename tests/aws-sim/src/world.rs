@@ -18,8 +18,8 @@ use crate::ssm::Ssm;
 /// Something that happens later.
 #[derive(Debug)]
 pub(crate) enum Due {
-    Stage { stack: String, operation: String },
-    NextStage { stack: String, operation: String },
+    Stage { stack: String, operation: String, visit: u64 },
+    NextStage { stack: String, operation: String, visit: u64 },
     Job { stack: String, operation: String, key: String, ticket: u64, end: End },
     ChangeSet { stack: String, arn: String },
     ExtraEvents { stack: String, operation: String, left: u32 },

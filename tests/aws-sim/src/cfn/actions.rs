@@ -140,7 +140,7 @@ fn pretend(world: &mut World, stack: &mut Stack, stage: Stage, kind: &'static st
     let id = operation.id.clone();
     stack.operations.push(OperationRecord { id: id.clone(), kind, started: world.now, ended: None, failed: false });
     stack.operation = Some(operation);
-    world.schedule(Duration::from_secs(20), Due::Stage { stack: stack.id.clone(), operation: id });
+    world.schedule(Duration::from_secs(20), Due::Stage { stack: stack.id.clone(), operation: id, visit: 0 });
 }
 
 /// Somebody else updates the stack. Page: "ChangeSet execution status": what was prepared before is obsolete then.

@@ -37,7 +37,7 @@ pub(crate) fn with_stack<T>(world: &mut World, id: &str, work: impl FnOnce(&mut 
 
 /// Begins an operation. `definition` is what the stack is to become; it stays what it is in a deletion.
 pub(crate) fn begin(world: &mut World, stack: &mut Stack, mut operation: Operation, status: &str, kind: &'static str) {
-    let id = operation.id.clone();
+    let (id, visit) = (operation.id.clone(), operation.visit);
     stack.operations.push(OperationRecord { id: id.clone(), kind, started: world.now, ended: None, failed: false });
     if operation.stage == Stage::Unwind && operation.verb == Verb::Delete {
         operation.leftovers = stack.resources.values().cloned().collect();
@@ -48,12 +48,13 @@ pub(crate) fn begin(world: &mut World, stack: &mut Stack, mut operation: Operati
     if extra > 0 && !world.preloading {
         world.schedule(SECOND, Due::ExtraEvents { stack: stack.id.clone(), operation: id.clone(), left: extra });
     }
-    world.schedule(SECOND, Due::Stage { stack: stack.id.clone(), operation: id });
+    world.schedule(SECOND, Due::Stage { stack: stack.id.clone(), operation: id, visit });
 }
 
 /// The stage of an operation begins, or has no more to do.
-pub(crate) fn stage(world: &mut World, stack: &mut Stack, operation: &str) {
-    let Some(mut current) = stack.operation.take_if(|current| current.id == operation) else { return };
+pub(crate) fn stage(world: &mut World, stack: &mut Stack, operation: &str, visit: u64) {
+    let due = stack.operation.take_if(|current| current.id == operation && current.visit == visit);
+    let Some(mut current) = due else { return };
     if current.jobs.is_empty() {
         let jobs = match current.stage {
             Stage::Apply => apply_jobs(world, stack, &current),
@@ -124,10 +125,10 @@ fn drive(world: &mut World, stack: &mut Stack, mut operation: Operation) {
         }
     }
     let idle = !operation.running() && (operation.stopped || !operation.waiting());
-    let (stack_id, id) = (stack.id.clone(), operation.id.clone());
+    let (stack_id, id, visit) = (stack.id.clone(), operation.id.clone(), operation.visit);
     stack.operation = Some(operation);
     if idle {
-        world.schedule(SECOND, Due::NextStage { stack: stack_id, operation: id });
+        world.schedule(SECOND, Due::NextStage { stack: stack_id, operation: id, visit });
     }
 }
 
@@ -474,8 +475,8 @@ pub(crate) fn cancel_jobs(world: &mut World, stack: &mut Stack) {
 fn abort(world: &mut World, stack: &mut Stack, mut operation: Operation, reason: &str) {
     operation.stopped = true;
     stack.reason = Some(reason.to_owned());
-    let (stack_id, id) = (stack.id.clone(), operation.id.clone());
+    let (stack_id, id, visit) = (stack.id.clone(), operation.id.clone(), operation.visit);
     operation.failed.push((reason.to_owned(), "UPDATE"));
     stack.operation = Some(operation);
-    world.schedule(SECOND, Due::NextStage { stack: stack_id, operation: id });
+    world.schedule(SECOND, Due::NextStage { stack: stack_id, operation: id, visit });
 }

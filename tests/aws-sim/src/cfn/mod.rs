@@ -91,11 +91,11 @@ pub(crate) fn call(world: &mut World, call: &Call) -> Answer {
 /// Something that was to happen to a stack later is due.
 pub(crate) fn due(world: &mut World, due: Due) {
     match due {
-        Due::Stage { stack, operation } => {
-            engine::with_stack(world, &stack, |world, stack| engine::stage(world, stack, &operation));
+        Due::Stage { stack, operation, visit } => {
+            engine::with_stack(world, &stack, |world, stack| engine::stage(world, stack, &operation, visit));
         }
-        Due::NextStage { stack, operation } => {
-            engine::with_stack(world, &stack, |world, stack| stages::next(world, stack, &operation));
+        Due::NextStage { stack, operation, visit } => {
+            engine::with_stack(world, &stack, |world, stack| stages::next(world, stack, &operation, visit));
         }
         Due::Job { stack, operation, key, ticket, end } => {
             engine::with_stack(world, &stack, |world, stack| {

@@ -65,6 +65,8 @@ pub(crate) struct Operation {
     pub(crate) verb: Verb,
     pub(crate) token: Option<String>,
     pub(crate) stage: Stage,
+    /// Counts the stages that were entered: what was to happen in one does not happen in another.
+    pub(crate) visit: u64,
     pub(crate) jobs: BTreeMap<String, Job>,
     /// The stack as it was; None in a creation.
     pub(crate) before: Option<(Definition, BTreeMap<String, Resource>)>,
@@ -89,6 +91,7 @@ impl Operation {
             verb,
             token,
             stage: if verb == Verb::Delete { Stage::Unwind } else { Stage::Apply },
+            visit: 0,
             jobs: BTreeMap::new(),
             before: None,
             touched: BTreeSet::new(),

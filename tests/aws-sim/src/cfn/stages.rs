@@ -11,8 +11,9 @@ use super::operation::{Operation, Stage, State, Verb};
 use crate::world::{Due, World};
 
 /// A stage has no more to do: what follows depends on how it went.
-pub(crate) fn next(world: &mut World, stack: &mut Stack, operation: &str) {
-    let Some(current) = stack.operation.as_ref().filter(|current| current.id == operation) else { return };
+pub(crate) fn next(world: &mut World, stack: &mut Stack, operation: &str, visit: u64) {
+    let due = stack.operation.as_ref().filter(|current| current.id == operation && current.visit == visit);
+    let Some(current) = due else { return };
     if current.running() || (!current.stopped && current.waiting()) {
         return;
     }
@@ -60,11 +61,12 @@ fn set_status(world: &mut World, stack: &mut Stack, status: &str, reason: Option
 pub(crate) fn enter(world: &mut World, stack: &mut Stack, stage: Stage) {
     let Some(operation) = &mut stack.operation else { return };
     operation.stage = stage;
+    operation.visit += 1;
     operation.jobs.clear();
     operation.failed.clear();
     operation.stopped = false;
-    let (stack, operation) = (stack.id.clone(), operation.id.clone());
-    world.schedule(std::time::Duration::from_secs(2), Due::Stage { stack, operation });
+    let (stack, visit, operation) = (stack.id.clone(), operation.visit, operation.id.clone());
+    world.schedule(std::time::Duration::from_secs(2), Due::Stage { stack, operation, visit });
 }
 
 /// Every resource is what the template says.

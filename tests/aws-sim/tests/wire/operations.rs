@@ -113,6 +113,27 @@ fn only_an_update_in_progress_can_be_cancelled() {
 }
 
 #[test]
+fn a_cancellation_works_at_any_second_of_an_update() {
+    for second in 0..70 {
+        let client = Client::start("{}");
+        create(&client);
+        start_update(&client, &with_image("sha256:2"));
+        client.simulator.advance(Duration::from_secs(second));
+        if status(&client) != "UPDATE_IN_PROGRESS" {
+            assert!(second > 50, "the update was over after {second} s");
+            break;
+        }
+        client.ok("CancelUpdateStack", &[("StackName", STACK)]);
+        client.settle();
+        assert_eq!(status(&client), "UPDATE_ROLLBACK_COMPLETE", "after {second} s");
+        let found = client.ecs("DescribeServices", &json!({"cluster": "cluster", "services": ["svc-a", "svc-b"]}));
+        for service in found["services"].as_array().unwrap() {
+            assert!(service["taskDefinition"].as_str().unwrap().ends_with(":1"), "after {second} s: {service}");
+        }
+    }
+}
+
+#[test]
 fn a_failed_creation_is_undone_but_for_what_is_retained() {
     let fault = r#"{"resources": {"AService": [{"on": "create", "reason": "no"}]}}"#;
     let client = Client::start(fault);
