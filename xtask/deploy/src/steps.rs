@@ -85,10 +85,9 @@ pub(crate) async fn prepared_set(session: &Session<'_>, name: &str) -> Result<Ch
             "the stack changed since, or it was executed already; prepare a new one with --prepare",
         ));
     }
-    let age = set.created.and_then(|created| SystemTime::now().duration_since(created).ok()).unwrap_or_default();
-    if age > OLDEST {
+    if let Some(hours) = set.created.and_then(|created| hours_beyond(created, SystemTime::now())) {
         return Err(Exit::Refused.stop(
-            format!("change set {name} is {} hours old; what was reviewed may not be what is true today", hours),
+            format!("change set {name} is {hours} hours old; what was reviewed may not be what is true today"),
             "prepare a new one with --prepare",
         ));
     }
