@@ -9,6 +9,7 @@
 mod cli;
 mod completions;
 mod doctor;
+mod rehearse;
 mod release;
 mod rules;
 mod support;

@@ -129,6 +129,25 @@ pub fn one_liners(root: &Path, old: &str, new: &str, most: usize) -> Vec<String>
     lines.unwrap_or_default().lines().map(str::to_owned).collect()
 }
 
+/// Clones HEAD of the checkout at `root` to `to`, on a branch of its own; what stood there is removed.
+pub(crate) fn clone_head(root: &Path, to: &Path) -> Result<()> {
+    if to.exists() {
+        std::fs::remove_dir_all(to).with_context(|| format!("removing {}", to.display()))?;
+    }
+    let commit = Checkout::read(root)?.commit;
+    Process::new("git").args(["clone", "--quiet", "--no-checkout"]).args([root, to]).check()?;
+    Process::new("git").args(["checkout", "--quiet", "-B", "rehearsal", &commit]).dir(to).check()?;
+    Ok(())
+}
+
+/// Commits everything in a clone of ours.
+pub(crate) fn commit_all(root: &Path, message: &str) -> Result<()> {
+    let settings = ["user.name=cargo xtask", "user.email=xtask@localhost", "commit.gpgSign=false"];
+    let settings = settings.iter().flat_map(|setting| ["-c", setting]);
+    Process::new("git").args(settings).args(["commit", "--quiet", "--all", "--message", message]).dir(root).check()?;
+    Ok(())
+}
+
 /// What `git --version` says.
 pub fn version(limit: Duration) -> Result<String> {
     Ok(Process::new("git").args(["--version"]).limit(limit).check()?.stdout.trim().to_owned())

@@ -17,6 +17,7 @@ pub mod files;
 pub mod git;
 mod image;
 pub mod process;
+mod rehearse;
 mod release;
 mod test_all;
 pub mod ui;
@@ -44,6 +45,7 @@ pub fn main() -> ExitCode {
         Command::Release(args) => release::run(&args, cli.global.dry_run, &ui),
         Command::UpdateTemplate(args) => update_template::run(&args, cli.global.dry_run, &ui),
         Command::TestAll(args) => test_all::run(&args, cli.global.dry_run, &ui),
+        Command::Rehearse => rehearse::run(cli.global.dry_run, &ui),
         Command::Doctor => doctor::run(&ui),
         Command::Deploy(_) | Command::Status(_) | Command::Rollback(_) | Command::Logs(_) => deploy::hand_over(&ui),
         Command::Completions { shell } => Ok(completions::print(shell, &ui)),

@@ -4,6 +4,8 @@
 //! SIGTERM or the time limit the group gets the signal, TERM after ten seconds and KILL after twenty, so nothing is left behind. Secrets
 //! go in through stdin and are masked in everything that comes out.
 
+mod background;
+
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -28,10 +30,11 @@ const KEPT_BYTES: usize = 64 << 20;
 static DEADLINE: OnceLock<Instant> = OnceLock::new();
 static SIGNAL: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
 
-/// Notes SIGINT and SIGTERM from now on, and starts the clock of `--timeout`.
+/// Notes SIGINT, SIGTERM and a terminal that goes away from now on, and starts the clock of `--timeout`.
 pub fn watch_signals(timeout: Option<Duration>) {
     let signal = SIGNAL.get_or_init(Arc::default);
-    for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+    let hangup = (!ignores_hangup()).then_some(signal_hook::consts::SIGHUP);
+    for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM].into_iter().chain(hangup) {
         // It fails only for signals that cannot be caught, which these can.
         let _ = signal_hook::flag::register_usize(number, Arc::clone(signal), number.unsigned_abs() as usize);
     }
@@ -40,12 +43,19 @@ pub fn watch_signals(timeout: Option<Duration>) {
     }
 }
 
+/// Started with `nohup`, it stays.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+}
+
 /// Why the run must end now, if it must.
 fn ended() -> Option<Exit> {
     match SIGNAL.get().map_or(0, |signal| signal.load(Ordering::Relaxed)) {
         0 => DEADLINE.get().filter(|deadline| Instant::now() >= **deadline).map(|_| Exit::TimedOut),
-        number if number == signal_hook::consts::SIGTERM as usize => Some(Exit::Terminated),
-        _ => Some(Exit::Interrupted),
+        number if number == signal_hook::consts::SIGINT as usize => Some(Exit::Interrupted),
+        _ => Some(Exit::Terminated),
     }
 }
 

@@ -244,7 +244,7 @@ fn a_full_disk_leaves_the_last_release_as_it_was() {
 
 #[test]
 fn an_interrupt_stops_the_build_and_leaves_nothing_half_done() {
-    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+    for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 143)] {
         let workspace = Workspace::new();
         let fakes = Fakes::new(workspace.beside("bin"));
         let mark = workspace.beside("started");
