@@ -5,7 +5,7 @@ use crate::support::xtask;
 
 #[test]
 fn a_rehearsal_deploys_a_release_and_sees_a_broken_one_rolled_back() {
-    let ran = run(&mut xtask().arg("rehearse")).succeeds();
+    let ran = run(xtask().arg("rehearse")).succeeds();
     assert!(ran.stdout.contains("one release deployed and verified, one rolled back"), "{}", ran.stdout);
     for part in
         ["17 OCI layouts written", "ECS runs what was shipped", "UPDATE_ROLLBACK_COMPLETE", "REDIS_URL is not set"]
