@@ -16,6 +16,7 @@ use crate::recover::known;
 use crate::release;
 use crate::session::{Caller, Session};
 use crate::stack::{self, Physical};
+use crate::state::{self, Before};
 use crate::template::Template;
 use crate::template::evaluate::Scope;
 use crate::template::facts::{Facts, Runner, Workload, short_digest};
@@ -54,6 +55,13 @@ async fn show(session: &Session<'_>, caller: &Caller) -> Result<()> {
         return Err(Exit::Refused
             .stop(format!("there is no stack {name}"), "correct account and region in the configuration file"));
     };
+    if state::before(Some(&stack.status)) == Before::InReview {
+        ui.answer(&format!(
+            "{name} {}: it was never created, there are only change sets for it",
+            stack.status.as_str()
+        ));
+        return Ok(());
+    }
     let (_, facts) = known(session, &stack, caller).await?;
     let resources = stack::resources(&session.aws, &stack.id).await.map_err(Trouble::stop)?;
     let limits = limits(session, &facts).await?;

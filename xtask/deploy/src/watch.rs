@@ -278,6 +278,7 @@ impl Watch {
         }
         cancel(session, &self.stack_id).await.map_err(Trouble::stop)?;
         self.once.cancelled = true;
+        self.cancelled_because = Some("cancelled from this terminal".to_owned());
         Ok(true)
     }
 }
