@@ -11,7 +11,9 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::support::is_alive;
+use crate::support::registry::Registry;
+use crate::support::workspace::Workspace;
+use crate::support::{is_alive, skip};
 
 /// What a run printed and how it ended.
 pub(crate) struct Ran {
@@ -42,6 +44,24 @@ impl Ran {
         assert_eq!(self.code, Some(0), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self
     }
+}
+
+/// The registry, or none after saying that the test was skipped.
+pub(crate) fn registry(test: &str) -> Option<Registry> {
+    Registry::start().map_err(|reason| skip(test, &reason)).ok()
+}
+
+/// Releases to a registry, and takes the images out of the engine again.
+pub(crate) fn release(workspace: &Workspace, registry: &str, more: &[&str]) -> Ran {
+    let ran = run(workspace.xtask(&["release", "--registry", registry]).args(more));
+    let listed = run(Command::new("docker")
+        .args(["images", "--format", "{{.Repository}}:{{.Tag}}", "--filter"])
+        .arg(format!("reference={registry}/*")));
+    let references: Vec<&str> = listed.stdout.lines().collect();
+    if !references.is_empty() {
+        run(Command::new("docker").args(["image", "rm", "--force"]).args(&references));
+    }
+    ran
 }
 
 pub(crate) fn read_json(path: &Path) -> Value {

@@ -3,28 +3,10 @@
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Ran, read_json, run};
-use crate::support::registry::{Fault, Proxy, Registry};
+use super::{read_json, registry, release, run};
+use crate::support::registry::{Fault, Proxy};
 use crate::support::skip;
 use crate::support::workspace::{SERVICES, Workspace, real_program};
-
-/// The registry, or none after saying that the test was skipped.
-fn registry(test: &str) -> Option<Registry> {
-    Registry::start().map_err(|reason| skip(test, &reason)).ok()
-}
-
-/// Releases to a registry, and takes the images out of the engine again.
-fn release(workspace: &Workspace, registry: &str, more: &[&str]) -> Ran {
-    let ran = run(workspace.xtask(&["release", "--registry", registry]).args(more));
-    let listed = run(Command::new("docker")
-        .args(["images", "--format", "{{.Repository}}:{{.Tag}}", "--filter"])
-        .arg(format!("reference={registry}/*")));
-    let references: Vec<&str> = listed.stdout.lines().collect();
-    if !references.is_empty() {
-        run(Command::new("docker").args(["image", "rm", "--force"]).args(&references));
-    }
-    ran
-}
 
 fn manifest(workspace: &Workspace) -> serde_json::Value {
     let tag = workspace.tag();

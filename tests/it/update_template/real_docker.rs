@@ -3,28 +3,10 @@
 use std::process::Command;
 
 use super::{TEMPLATE, manifest, text, update, with_pins, workspace};
-use crate::release::{Ran, read_json, run};
-use crate::support::registry::{Fault, Proxy, Registry};
+use crate::release::{read_json, registry, release, run};
+use crate::support::registry::{Fault, Proxy};
 use crate::support::skip;
 use crate::support::workspace::{Workspace, real_program};
-
-/// The registry, or none after saying that the test was skipped.
-fn registry(test: &str) -> Option<Registry> {
-    Registry::start().map_err(|reason| skip(test, &reason)).ok()
-}
-
-/// Releases to a registry, and takes the images out of the engine again.
-fn release(workspace: &Workspace, registry: &str, more: &[&str]) -> Ran {
-    let ran = run(workspace.xtask(&["release", "--registry", registry]).args(more)).succeeds();
-    let listed = run(Command::new("docker")
-        .args(["images", "--format", "{{.Repository}}:{{.Tag}}", "--filter"])
-        .arg(format!("reference={registry}/*")));
-    let references: Vec<&str> = listed.stdout.lines().collect();
-    if !references.is_empty() {
-        run(Command::new("docker").args(["image", "rm", "--force"]).args(&references));
-    }
-    ran
-}
 
 /// The digest that `release` recorded for a service.
 fn released(workspace: &Workspace, tag: &str) -> impl Fn(&str) -> String {
@@ -40,7 +22,7 @@ fn released(workspace: &Workspace, tag: &str) -> impl Fn(&str) -> String {
 fn a_release_goes_into_the_template_by_tag_and_only_images_change() {
     let Some(registry) = registry("a_release_goes_into_the_template_by_tag_and_only_images_change") else { return };
     let workspace = workspace(TEMPLATE);
-    release(&workspace, &registry.name(), &[]);
+    release(&workspace, &registry.name(), &[]).succeeds();
     let (tag, name) = (workspace.tag(), registry.name());
     let expected = with_pins(released(&workspace, &tag));
     let by_tag = ["--tag", &tag, "--registry", &name];
@@ -76,7 +58,7 @@ fn e6_12_a_tag_that_is_not_complete_is_refused() {
     // The template runs two of three; a release is all three.
     let template = TEMPLATE.replace("aptrust/gamma:multi", "docker/other:multi");
     let workspace = workspace(&template);
-    release(&workspace, &registry.name(), &[]);
+    release(&workspace, &registry.name(), &[]).succeeds();
     let by_tag = ["--tag", "partial", "--registry", &registry.name()];
     update(&workspace, &by_tag).fails(3, "3 of the 3 images of partial");
     for (service, left) in [("alpha", 2), ("beta", 1)] {
@@ -108,7 +90,7 @@ type Choice = Box<dyn Fn(&str, &str) -> Fault + Send + Sync>;
 fn registries_that_are_away_fail_or_refuse() {
     let Some(registry) = registry("registries_that_are_away_fail_or_refuse") else { return };
     let workspace = workspace(TEMPLATE);
-    release(&workspace, &registry.name(), &[]);
+    release(&workspace, &registry.name(), &[]).succeeds();
     let tag = workspace.tag();
     let is_beta = |path: &str| path.contains("beta/manifests");
     let faults: [(&str, i32, Choice); 4] = [
@@ -137,7 +119,7 @@ fn a_release_for_two_platforms_is_pinned_by_the_digest_of_its_list() {
     let Some(registry) = registry(test) else { return };
     let template = TEMPLATE.replace("Family: multi", "RuntimePlatform: {CpuArchitecture: ARM64}");
     let workspace = workspace(&template);
-    release(&workspace, &registry.name(), &["--platform", "linux/amd64,linux/arm64"]);
+    release(&workspace, &registry.name(), &["--platform", "linux/amd64,linux/arm64"]).succeeds();
     let tag = workspace.tag();
     let expected =
         with_pins(released(&workspace, &tag)).replace("Family: multi", "RuntimePlatform: {CpuArchitecture: ARM64}");
