@@ -4,11 +4,11 @@
 //! deployment is put beside it, which is how rollback tells a template that ran from one that only was tried.
 
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::ServerSideEncryption;
+use aws_sdk_s3::types::{BucketVersioningStatus, ServerSideEncryption};
 use xtask::cli::deploy::Environment;
 use xtask::exit::Exit;
 
-use crate::aws::{Aws, Trouble};
+use crate::aws::{Aws, Kind, Trouble};
 use crate::stack::time;
 
 /// The bucket of one environment.
@@ -62,7 +62,70 @@ impl<'a> Archive<'a> {
             Err(trouble) if trouble.is_missing() => {}
             Err(trouble) => return Err(self.explain(trouble)),
         }
+        self.refuse_unsafe().await?;
         self.put(key, text, "application/yaml").await.map_err(|trouble| self.explain(trouble))
+    }
+
+    /// The archive must be private, keep what is overwritten, and be where the stack is. An operator who may not look gets a
+    /// warning: to read these settings is a right of its own.
+    async fn refuse_unsafe(&self) -> anyhow::Result<()> {
+        let aws = self.aws;
+        let block = aws
+            .attempt("reading the bucket's public access block", async || {
+                aws.s3.get_public_access_block().bucket(&self.bucket).expected_bucket_owner(self.account).send().await
+            })
+            .await;
+        let versioning = aws
+            .attempt("reading the bucket's versioning", async || {
+                aws.s3.get_bucket_versioning().bucket(&self.bucket).expected_bucket_owner(self.account).send().await
+            })
+            .await;
+        let location = aws
+            .attempt("reading the bucket's region", async || {
+                aws.s3.get_bucket_location().bucket(&self.bucket).expected_bucket_owner(self.account).send().await
+            })
+            .await;
+        let block = block.map(|answer| {
+            answer.public_access_block_configuration().is_some_and(|block| {
+                let four = [
+                    block.block_public_acls(),
+                    block.ignore_public_acls(),
+                    block.block_public_policy(),
+                    block.restrict_public_buckets(),
+                ];
+                four.iter().all(|set| *set == Some(true))
+            })
+        });
+        let versioning = versioning.map(|answer| answer.status() == Some(&BucketVersioningStatus::Enabled));
+        // S3 names its first region by leaving it out.
+        let here = location.map(|answer| {
+            let region = answer.location_constraint().map_or("us-east-1", |region| region.as_str());
+            (if region.is_empty() { "us-east-1" } else { region }) == aws.region
+        });
+        let mut wrong = Vec::new();
+        for (what, holds) in [
+            ("does not block all public access", block),
+            ("does not keep versions", versioning),
+            ("is in another region than the stack", here),
+        ] {
+            match holds {
+                Ok(true) => {}
+                Ok(false) => wrong.push(what),
+                // S3 has no answer where nothing was ever set.
+                Err(trouble) if trouble.is_missing() => wrong.push(what),
+                Err(trouble) if trouble.kind == Kind::Denied => {
+                    aws.warn(&format!("whether the bucket {what} is not known: {trouble}"))
+                }
+                Err(trouble) => return Err(self.explain(trouble)),
+            }
+        }
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        Err(Exit::Refused.stop(
+            format!("bucket {} {}", self.bucket, wrong.join(", and ")),
+            "block public access and turn on versioning (aws s3api put-public-access-block, put-bucket-versioning), or name another bucket",
+        ))
     }
 
     /// Puts the record of a verified deployment beside its template.

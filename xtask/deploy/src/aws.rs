@@ -105,6 +105,11 @@ impl<'a> Aws<'a> {
         })
     }
 
+    /// Tells what does not stop the run.
+    pub(crate) fn warn(&self, text: &str) {
+        self.ui.warn(text);
+    }
+
     /// Begins a phase that may take this long.
     pub(crate) fn begin_phase(&self, limit: Duration) {
         self.deadline.set(Instant::now() + limit);

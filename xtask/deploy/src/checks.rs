@@ -309,7 +309,7 @@ pub(crate) async fn dependencies(
     }
     let found = images::look_up(&session.aws, &facts.workloads).await?;
     if !found.missing.is_empty() {
-        problems.push(format!("the registry does not have {}", found.missing.join(", ")));
+        problems.push(format!("the registry does not have\n      {}", found.missing.join("\n      ")));
     }
     if !found.uncached.is_empty() {
         session.ui.say(&format!(

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 use xtask::exit::Exit;
 
-use crate::stand::{EXECUTABLES, Stand, digest, empty, scenario, template, with_stack};
+use crate::stand::{BUCKET, EXECUTABLES, Stand, digest, empty, scenario, template, with_stack};
 
 fn stand(more: Value) -> Stand {
     Stand::new(&scenario("staging", more))
@@ -233,4 +233,23 @@ fn a_dry_run_only_reads() {
     stand.write("notes.txt", "new");
     stand.deploy(&["staging", "--dry-run"]).ends(3);
     nothing_changed(&stand);
+}
+
+#[test]
+fn a_bucket_that_is_public_forgetful_or_elsewhere_is_refused() {
+    for (field, value, words) in [
+        ("public_access_blocked", json!(false), "does not block all public access"),
+        ("versioning", json!(false), "does not keep versions"),
+        ("region", json!("eu-west-1"), "is in another region"),
+    ] {
+        let stand = stand(json!({ "buckets": [{ "name": BUCKET, field: value }] }));
+        stand.pin(&format!("{}# {}\n", template('2'), "x".repeat(60_000)));
+        stand.deploy(&["staging"]).ends(3).says(words);
+        nothing_changed(&stand);
+    }
+    // Whoever may not look is told so, and goes on.
+    let denied = json!(["s3.GetPublicAccessBlock", "s3.GetBucketVersioning", "s3.GetBucketLocation"]);
+    let stand = stand(json!({ "faults": { "access_denied": denied } }));
+    stand.pin(&format!("{}# {}\n", template('2'), "x".repeat(60_000)));
+    stand.deploy(&["staging"]).ends(0).says("is not known");
 }
