@@ -114,7 +114,7 @@ impl<'a> Archive<'a> {
                 // S3 has no answer where nothing was ever set.
                 Err(trouble) if trouble.is_missing() => wrong.push(what),
                 Err(trouble) if trouble.kind == Kind::Denied => {
-                    aws.warn(&format!("whether the bucket {what} is not known: {trouble}"))
+                    aws.warn(&format!("whether the bucket {what} is not known: {trouble}"));
                 }
                 Err(trouble) => return Err(self.explain(trouble)),
             }
