@@ -7,7 +7,7 @@
 mod background;
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -435,7 +435,8 @@ fn read_lines(stream: Stream, reader: impl io::Read, sender: &mpsc::SyncSender<(
     let mut reader = BufReader::new(reader);
     loop {
         let mut line = Vec::new();
-        match reader.read_until(b'\n', &mut line) {
+        // A line beyond all that is kept comes in pieces.
+        match (&mut reader).take(KEPT_BYTES as u64).read_until(b'\n', &mut line) {
             Ok(0) | Err(_) => return,
             Ok(_) => {}
         }

@@ -175,8 +175,14 @@ impl Stage<'_> {
         let environment: Value = serde_json::from_str(&ready).context("reading what the simulator says")?;
         let args = ["deploy", "staging", "--yes", "--bake", "30s", "--skip-test-gate", "a rehearsal"];
         self.ui.say(&self.ui.paint(Paint::Dim, "$ cargo xtask deploy staging"));
-        let mut process =
-            self.in_clone(&programs.join("xtask-deploy")).args(args).args(["--poll", POLL]).env("XTASK_CONFIG", config);
+        // Nothing of the caller's own access to AWS may reach it: a rehearsal must not be able to touch an account.
+        let inherited = std::env::vars_os().filter(|(name, _)| !name.to_string_lossy().starts_with("AWS_"));
+        let process = inherited
+            .fold(Process::new(programs.join("xtask-deploy")).only_env(), |process, (name, value)| {
+                process.env(name, value)
+            });
+        let process = process.dir(&self.checkout).env("CARGO_TARGET_DIR", &self.target).env("XTASK_CONFIG", config);
+        let mut process = process.args(args).args(["--poll", POLL]);
         for (name, value) in environment.as_object().into_iter().flatten() {
             process = process.env(name, value.as_str().unwrap_or_default());
         }
