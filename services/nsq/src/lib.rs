@@ -1,0 +1,1 @@
+//! Consumer and publisher of NSQ.

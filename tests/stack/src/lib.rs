@@ -1,0 +1,5 @@
+//! What stands around the services, embedded: NSQ, Redis, S3 and the Registry, true enough that the services and the
+//! clients of others cannot tell them from the real ones. For the demo and the tests: they listen on loopback only.
+//!
+//! Each server starts with `start(Options)`, on a free port unless one is asked for, and ends, with all its tasks and
+//! connections, when its value is dropped.
