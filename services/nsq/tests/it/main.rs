@@ -1,1 +1,8 @@
-//! Tests.
+//! The client against servers: the embedded ones and, where they are on PATH, the real ones; and against servers that
+//! misbehave.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test may fail as a test does")]
+#![expect(clippy::print_stderr, reason = "a test says that it was skipped")]
+
+mod suite;
+mod support;
