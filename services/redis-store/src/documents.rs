@@ -1,0 +1,155 @@
+//! Documents in an item's hash: read, save, delete. What they mean is their users' business.
+
+use model::{IngestFile, IngestObject, Topic, WorkResult, to_json};
+use redis::Pipeline;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::scan::FileScan;
+use crate::{Error, Store};
+
+pub(crate) const OBJECT: &str = "object:";
+pub(crate) const FILE: &str = "file:";
+const WORK_RESULT: &str = "workresult:";
+
+/// What one command of [`Store::save_files`] carries, in bytes and in fields: Redis does nothing else meanwhile.
+const BATCH_BYTES: usize = 1024 * 1024;
+const BATCH_FIELDS: usize = 500;
+
+impl Store {
+    /// The bag of this item.
+    pub async fn object(&self, item: i64, identifier: &str) -> Result<Option<IngestObject>, Error> {
+        self.document(item, format!("{OBJECT}{identifier}")).await
+    }
+
+    pub async fn save_object(&self, item: i64, object: &IngestObject) -> Result<(), Error> {
+        self.save(item, format!("{OBJECT}{}", object.identifier()), object).await
+    }
+
+    pub async fn delete_object(&self, item: i64, identifier: &str) -> Result<(), Error> {
+        self.delete(item, format!("{OBJECT}{identifier}")).await
+    }
+
+    /// A file of this item, by its whole identifier.
+    pub async fn file(&self, item: i64, identifier: &str) -> Result<Option<IngestFile>, Error> {
+        self.document(item, format!("{FILE}{identifier}")).await
+    }
+
+    pub async fn save_file(&self, item: i64, file: &IngestFile) -> Result<(), Error> {
+        self.save(item, format!("{FILE}{}", file.identifier()), file).await
+    }
+
+    pub async fn delete_file(&self, item: i64, identifier: &str) -> Result<(), Error> {
+        self.delete(item, format!("{FILE}{identifier}")).await
+    }
+
+    /// Saves many files in few commands. Not all or nothing: after an error, some may be saved.
+    pub async fn save_files<'a>(
+        &self,
+        item: i64,
+        files: impl IntoIterator<Item = &'a IngestFile>,
+    ) -> Result<(), Error> {
+        let mut batch = Batch::new(item);
+        for file in files {
+            batch.add(format!("{FILE}{}", file.identifier()), file)?;
+            if batch.is_full() {
+                batch.send(self).await?;
+                batch = Batch::new(item);
+            }
+        }
+        batch.send(self).await
+    }
+
+    /// All files of this item, in batches of about `count`; see [`FileScan`].
+    pub fn files(&self, item: i64, count: usize) -> FileScan {
+        FileScan::new(self.clone(), item, count)
+    }
+
+    /// What the worker of this topic last made of the item.
+    pub async fn work_result(&self, item: i64, topic: Topic) -> Result<Option<WorkResult>, Error> {
+        self.document(item, format!("{WORK_RESULT}{}", topic.as_str())).await
+    }
+
+    /// Saves it under its operation, which is the topic.
+    pub async fn save_work_result(&self, item: i64, result: &WorkResult) -> Result<(), Error> {
+        self.save(item, format!("{WORK_RESULT}{}", result.operation), result).await
+    }
+
+    pub async fn delete_work_result(&self, item: i64, topic: Topic) -> Result<(), Error> {
+        self.delete(item, format!("{WORK_RESULT}{}", topic.as_str())).await
+    }
+
+    /// Deletes all that is known of the item, and says whether there was anything. Redis frees the memory in the
+    /// background, however many files there were.
+    pub async fn delete_item(&self, item: i64) -> Result<bool, Error> {
+        let mut commands = redis::pipe();
+        commands.cmd("UNLINK").arg(item);
+        let (count,): (u64,) = self.write(&commands, || format!("delete `{item}`")).await?;
+        Ok(count > 0)
+    }
+
+    async fn document<T: DeserializeOwned>(&self, item: i64, field: String) -> Result<Option<T>, Error> {
+        let mut commands = redis::pipe();
+        commands.hget(item, &field);
+        let (bytes,): (Option<Vec<u8>>,) = self.read(&commands, || format!("read `{field}` of `{item}`")).await?;
+        bytes.map(|bytes| parse(item, &field, &bytes)).transpose()
+    }
+
+    async fn save<T: Serialize>(&self, item: i64, field: String, document: &T) -> Result<(), Error> {
+        let mut batch = Batch::new(item);
+        batch.add(field, document)?;
+        batch.send(self).await
+    }
+
+    async fn delete(&self, item: i64, field: String) -> Result<(), Error> {
+        let mut commands = redis::pipe();
+        commands.hdel(item, &field).ignore();
+        self.write(&commands, || format!("delete `{field}` of `{item}`")).await
+    }
+}
+
+/// A document, or what is wrong with it.
+pub(crate) fn parse<T: DeserializeOwned>(item: i64, field: &str, bytes: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(bytes).map_err(|error| Error::Corrupt {
+        key: item.to_string(),
+        field: field.to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+/// Fields that are saved together.
+struct Batch {
+    item: i64,
+    fields: Vec<(String, String)>,
+    bytes: usize,
+}
+
+impl Batch {
+    fn new(item: i64) -> Self {
+        Self { item, fields: Vec::new(), bytes: 0 }
+    }
+
+    fn add<T: Serialize>(&mut self, field: String, document: &T) -> Result<(), Error> {
+        let json = match to_json(document) {
+            Ok(json) => json,
+            Err(error) => {
+                return Err(Error::Unsavable { key: self.item.to_string(), field, reason: error.to_string() });
+            }
+        };
+        self.bytes += field.len() + json.len();
+        self.fields.push((field, json));
+        Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes >= BATCH_BYTES || self.fields.len() >= BATCH_FIELDS
+    }
+
+    async fn send(self, store: &Store) -> Result<(), Error> {
+        let Some((first, _)) = self.fields.first() else { return Ok(()) };
+        let doing = || format!("save `{first}` and {} more in `{}`", self.fields.len() - 1, self.item);
+        let mut commands = Pipeline::with_capacity(1);
+        commands.hset_multiple(self.item, &self.fields).ignore();
+        store.write(&commands, doing).await
+    }
+}
