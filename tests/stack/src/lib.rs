@@ -3,3 +3,5 @@
 //!
 //! Each server starts with `start(Options)`, on a free port unless one is asked for, and ends, with all its tasks and
 //! connections, when its value is dropped.
+
+pub mod registry;
