@@ -5,3 +5,4 @@
 //! connections, when its value is dropped.
 
 pub mod registry;
+pub mod s3;
