@@ -4,5 +4,6 @@
 //! Each server starts with `start(Options)`, on a free port unless one is asked for, and ends, with all its tasks and
 //! connections, when its value is dropped.
 
+pub mod nsq;
 pub mod registry;
 pub mod s3;

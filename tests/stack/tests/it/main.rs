@@ -6,4 +6,6 @@
     reason = "a test that cannot go on panics, and says why it was skipped"
 )]
 
+mod nsq;
 mod registry;
+mod support;

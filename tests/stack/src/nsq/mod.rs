@@ -1,0 +1,126 @@
+//! NSQ: an nsqd and an nsqlookupd in the process, as version 1.2.0 behaves. The README lists what differs.
+//!
+//! `connection` speaks the TCP protocol that `command` parses, `api` the HTTP one; both act on the `broker`, whose
+//! `topic`s and `channel`s hold the messages. `peer` registers them with nsqlookupds; `lookupd` is one.
+
+mod api;
+mod broker;
+mod channel;
+mod client;
+pub mod command;
+mod connection;
+mod http;
+mod identify;
+mod lookupd;
+mod message;
+mod peer;
+mod statistics;
+mod tasks;
+mod topic;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker::Broker;
+pub use lookupd::{Lookupd, LookupdOptions};
+use tasks::Stopper;
+
+/// What we answer where nsqd names its version.
+const VERSION: &str = "1.2.0";
+
+/// A free port on loopback.
+const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// How an nsqd is started. The defaults are nsqd's, but for the addresses.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Must be loopback; port 0 takes a free one.
+    pub tcp: SocketAddr,
+    /// Must be loopback; port 0 takes a free one.
+    pub http: SocketAddr,
+    /// The host that nsqlookupd gives to consumers.
+    pub broadcast_address: String,
+    /// TCP addresses of the nsqlookupds to register with.
+    pub lookupd: Vec<SocketAddr>,
+    /// Time-out of a message in flight, unless the client asks for another.
+    pub msg_timeout: Duration,
+    /// Longest time-out that a client may ask for, and how far TOUCH can carry a message after its delivery.
+    pub max_msg_timeout: Duration,
+    /// Longest delay of REQ, which is cut to it, and of DPUB, which is refused beyond it.
+    pub max_req_timeout: Duration,
+    pub max_heartbeat_interval: Duration,
+    /// Bytes.
+    pub max_msg_size: usize,
+    /// Bytes.
+    pub max_body_size: usize,
+    pub max_rdy_count: i64,
+    /// Bytes that all messages held may take; beyond that publishing is refused.
+    pub max_memory: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            tcp: ANY_PORT,
+            http: ANY_PORT,
+            broadcast_address: "127.0.0.1".to_owned(),
+            lookupd: Vec::new(),
+            msg_timeout: Duration::from_mins(1),
+            max_msg_timeout: Duration::from_mins(15),
+            max_req_timeout: Duration::from_hours(1),
+            max_heartbeat_interval: Duration::from_mins(1),
+            max_msg_size: 1024 * 1024,
+            max_body_size: 5 * 1024 * 1024,
+            max_rdy_count: 2500,
+            max_memory: 512 * 1024 * 1024,
+        }
+    }
+}
+
+/// A running nsqd. Dropping it ends its tasks and connections.
+#[derive(Debug)]
+pub struct Nsqd {
+    broker: Arc<Broker>,
+    stopper: Stopper,
+}
+
+impl Nsqd {
+    /// Listens, and serves until the value is dropped. Must be called within a tokio runtime.
+    pub async fn start(options: Options) -> anyhow::Result<Self> {
+        let tcp = tasks::listen(options.tcp, "nsqd's TCP port").await?;
+        let http = tasks::listen(options.http, "nsqd's HTTP port").await?;
+        let (tasks, stopper) = tasks::tasks();
+        let lookupds = options.lookupd.clone();
+        let broker = Arc::new(Broker::new(options, tcp.local_addr()?, http.local_addr()?, tasks.clone()));
+        for address in lookupds {
+            tasks.spawn(peer::inform(Arc::clone(&broker), address));
+        }
+        let served = Arc::clone(&broker);
+        tasks.accept(tcp, move |stream, address| connection::serve(Arc::clone(&served), stream, address));
+        let served = Arc::clone(&broker);
+        http::serve(&tasks, http, move |request| api::handle(Arc::clone(&served), request));
+        Ok(Self { broker, stopper })
+    }
+
+    /// Where clients connect to.
+    pub fn tcp(&self) -> SocketAddr {
+        self.broker.tcp
+    }
+
+    pub fn http(&self) -> SocketAddr {
+        self.broker.http
+    }
+
+    /// Ends it and waits until its ports are free again.
+    pub async fn stop(self) {
+        let Self { broker, mut stopper } = self;
+        // It can start tasks, so it counts as one.
+        drop(broker);
+        stopper.stop().await;
+    }
+}
+
+fn hostname() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
