@@ -169,13 +169,13 @@ impl Transport {
                 at = follow(method, url, &at, &response)?;
                 continue;
             }
-            if status.is_success() {
-                let answer = self.read(method, url, response).await?;
-                tracing::info!("{method} {url} completed in {:?}", start.elapsed());
-                return Ok(answer);
-            }
-            tracing::info!("{method} {url} answered {} in {:?}", status.as_u16(), start.elapsed());
-            return Err(Error::of_status(method, url, status, error_body(response).await));
+            let answer = if status.is_success() {
+                self.read(method, url, response).await
+            } else {
+                Err(Error::of_status(method, url, status, error_body(response).await))
+            };
+            tracing::info!(status = status.as_u16(), "{method} {url} completed in {:?}", start.elapsed());
+            return answer;
         }
         let cause = format!("more than {MAX_REDIRECTIONS} redirections, the last to {at}");
         Err(Error::new(method, url, Kind::BadAnswer { cause }))

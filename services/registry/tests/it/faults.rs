@@ -9,7 +9,7 @@ use std::time::Duration;
 use model::{GenericFile, IntellectualObject, PremisEvent, WorkItem};
 use registry::{Error, Kind, Limits};
 
-use super::server::{Answer, KEY, Server, client, ends, limits, reply, reply_with};
+use super::server::{Answer, KEY, Server, client, ends, impatient, limits, reply, reply_with};
 
 const RECORD: &str = r#"{"id":7,"title":"a title","storage_option":"Standard"}"#;
 
@@ -115,7 +115,7 @@ async fn a_request_cut_at_any_byte_is_an_error() {
 #[tokio::test]
 async fn a_server_that_never_answers_is_left() {
     let server = Server::always(Answer::Silence).await;
-    let error = ends(server.client().object(1)).await.unwrap_err();
+    let error = ends(client(&server.url, impatient()).object(1)).await.unwrap_err();
     assert!(matches!(error.kind(), Kind::TimedOut { .. }) && error.is_transient(), "{error}");
     assert!(error.to_string().starts_with(&format!("GET {}/admin-api/v3/objects/show/1: ", server.url)), "{error}");
     assert_eq!(server.lines().len(), 1, "what takes too long is for the caller to repeat");
@@ -135,7 +135,7 @@ async fn a_server_that_answers_for_ever_is_left() {
         (Answer::Flood(continues.clone(), continues), "endless Continue"),
     ] {
         let server = Server::always(answer).await;
-        let error = ends(client(&server.url, once()).object(1)).await.unwrap_err();
+        let error = ends(client(&server.url, Limits { tries: 1, ..impatient() }).object(1)).await.unwrap_err();
         assert!(error.is_transient(), "{name}: {error}");
     }
 }
