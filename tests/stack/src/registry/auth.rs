@@ -1,5 +1,5 @@
-//! Who is asking: e-mail addresses with API keys, compared by bcrypt once per key and process (07 E.30), and passwords for
-//! the pages in the same way. What a user may do is decided by those who serve it.
+//! Who is asking: e-mail addresses with API keys, compared by bcrypt once per key and process (07 E.30), and passwords
+//! for the pages in the same way. What a user may do is decided by those who serve it.
 
 use std::collections::HashSet;
 use std::sync::{LazyLock, Mutex, PoisonError};

@@ -1,5 +1,5 @@
-//! What goes wrong on purpose, for tests of clients: an error status, a delay, a connection that is cut. By a prefix of the
-//! path and for so many requests.
+//! What goes wrong on purpose, for tests of clients: an error status, a delay, a connection that is cut. By a prefix of
+//! the path and for so many requests.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

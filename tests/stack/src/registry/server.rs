@@ -1,5 +1,5 @@
-//! The HTTP server: one port on loopback, a runtime of its own, so that it starts in and out of asynchronous programs and
-//! all of it ends with the value.
+//! The HTTP server: one port on loopback, a runtime of its own, so that it starts in and out of asynchronous programs
+//! and all of it ends with the value.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};

@@ -1,5 +1,5 @@
-//! The REST API of spec 05: who may ask, what is asked, and the answers in the words and statuses of the real server. The
-//! records' own rules are the store's.
+//! The REST API of spec 05: who may ask, what is asked, and the answers in the words and statuses of the real server.
+//! The records' own rules are the store's.
 
 mod handlers;
 mod input;

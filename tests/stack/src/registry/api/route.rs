@@ -1,5 +1,5 @@
-//! From a method and a path to what is asked, with the pattern that the real server names in its refusals. A record's id
-//! is read here and looked up by those who answer.
+//! From a method and a path to what is asked, with the pattern that the real server names in its refusals. A record's
+//! id is read here and looked up by those who answer.
 
 use axum::http::Method;
 

@@ -1,5 +1,5 @@
-//! Marking files and objects as deleted when the delete worker says that their copies are gone (spec 05 §8). Who may ask
-//! for that, and who has to agree, is in `requests`.
+//! Marking files and objects as deleted when the delete worker says that their copies are gone (spec 05 §8). Who may
+//! ask for that, and who has to agree, is in `requests`.
 
 use rusqlite::{Connection, params};
 
@@ -28,8 +28,8 @@ impl Store {
             // An item for any other file of the object does as well: the real server asks for one or the other.
             let started = find(
                 db,
-                "WHERE action = 'Delete' AND status = 'Started' AND (generic_file_id = ? OR intellectual_object_id = ?) \
-                 ORDER BY updated_at DESC LIMIT 1",
+                "WHERE action = 'Delete' AND status = 'Started' \
+                 AND (generic_file_id = ? OR intellectual_object_id = ?) ORDER BY updated_at DESC LIMIT 1",
                 &[number(file.id), number(file.intellectual_object_id)],
             )?;
             let (requester, approver) = approval(db, started)?;
@@ -38,8 +38,8 @@ impl Store {
             let mut event = event(&requester);
             "All copies of this file have been deleted from preservation storage".clone_into(&mut event.detail);
             event.outcome_information = format!(
-                "File deleted at the request of {requester}. Institutional approver: {approver}. This event confirms all \
-                 preservation copies have been deleted."
+                "File deleted at the request of {requester}. Institutional approver: {approver}. \
+                 This event confirms all preservation copies have been deleted."
             );
             event.institution_id = file.institution_id;
             event.intellectual_object_id = file.intellectual_object_id;

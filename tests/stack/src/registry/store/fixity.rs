@@ -22,7 +22,8 @@ pub struct FixitySummary {
 }
 
 impl Store {
-    /// Tells each institution's administrators, and those of aptrust.org, about the checks that failed since the last run.
+    /// Tells each institution's administrators, and those of aptrust.org, about the checks that failed since the last
+    /// run.
     pub fn generate_failed_fixity_alerts(&self) -> Result<Vec<FixitySummary>> {
         self.change(|db| {
             let now = Time::now();
@@ -80,7 +81,8 @@ fn tell(db: &Connection, to: i64, about: Option<i64>, recipients: &[User], since
     let id = alerts::tell(db, alert, recipients)?;
     db.prepare_cached(
         "INSERT INTO alerts_premis_events (alert_id, premis_event_id) SELECT ?, id FROM premis_events \
-         WHERE event_type = 'fixity check' AND outcome = 'Failed' AND date_time > ? AND (?3 IS NULL OR institution_id = ?3)",
+         WHERE event_type = 'fixity check' AND outcome = 'Failed' AND date_time > ? \
+         AND (?3 IS NULL OR institution_id = ?3)",
     )?
     .execute(params![id, since, about.map(number)])?;
     Ok(())

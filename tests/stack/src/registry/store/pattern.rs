@@ -1,5 +1,5 @@
-//! LIKE as PostgreSQL has it: `%`, `_` and the backslash, by characters, in one case or in either. SQLite's own folds only
-//! ASCII and always.
+//! LIKE as PostgreSQL has it: `%`, `_` and the backslash, by characters, in one case or in either. SQLite's own folds
+//! only ASCII and always.
 
 use rusqlite::Connection;
 use rusqlite::functions::{Context, FunctionFlags};

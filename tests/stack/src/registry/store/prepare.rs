@@ -1,5 +1,5 @@
-//! Making a file or an object ready to be deleted at once: what upstream's tests ask for instead of a year and two people
-//! (spec 05 §10). Served only where the options say that this is a test environment.
+//! Making a file or an object ready to be deleted at once: what upstream's tests ask for instead of a year and two
+//! people (spec 05 §10). Served only where the options say that this is a test environment.
 
 use rusqlite::{Connection, params};
 

@@ -200,9 +200,8 @@ pub(super) fn by_id<R: Record>(db: &Connection, id: i64) -> Result<Option<R>> {
 /// Inserts a record, under its own id if it has one, and gives the id.
 pub(in crate::registry) fn insert<R: Record>(db: &Connection, record: &R) -> Result<i64> {
     let places = vec!["?"; R::COLUMNS.len()].join(", ");
-    let mut statement =
-        db.prepare_cached(&format!("INSERT INTO {} ({}) VALUES ({places})", R::TABLE, columns::<R>()))?;
-    Ok(statement.insert(params_from_iter(record.values()))?)
+    let sql = format!("INSERT INTO {} ({}) VALUES ({places})", R::TABLE, columns::<R>());
+    Ok(db.prepare_cached(&sql)?.insert(params_from_iter(fitting(record)?))?)
 }
 
 /// Overwrites every column of the row with the record's id, which is its first column.
@@ -214,8 +213,20 @@ pub(super) fn update<R: Record>(db: &Connection, record: &R) -> Result<()> {
         .map(|(at, column)| format!("\"{}\" = ?{}", column.name, at + 1))
         .collect();
     let mut statement = db.prepare_cached(&format!("UPDATE {} SET {} WHERE id = ?1", R::TABLE, set.join(", ")))?;
-    match statement.execute(params_from_iter(record.values()))? {
+    match statement.execute(params_from_iter(fitting(record)?))? {
         0 => Err(super::Error::NoRows),
         _ => Ok(()),
     }
+}
+
+/// A record's values, if each number has room in its column.
+fn fitting<R: Record>(record: &R) -> Result<Vec<Value>> {
+    let values = record.values();
+    let too_large = |(column, value): (&Column, &Value)| {
+        column.kind == Kind::Integer && matches!(value, Value::Integer(number) if i32::try_from(*number).is_err())
+    };
+    if R::COLUMNS.iter().zip(&values).any(too_large) {
+        return Err(super::Error::other("ERROR #22003 integer out of range"));
+    }
+    Ok(values)
 }

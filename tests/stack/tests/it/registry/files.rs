@@ -11,7 +11,9 @@ async fn object(peer: &Peer, name: &str) -> Value {
 /// A file with two checksums, two storage records and two events.
 fn full(object: &Value, name: &str) -> Value {
     let mut file = new_file(object, name);
-    let checksum = |algorithm: &str| json!({ "algorithm": algorithm, "digest": "abc", "datetime": "2024-05-06T07:08:09+02:00", "institution_id": 4 });
+    let at = "2024-05-06T07:08:09+02:00";
+    let checksum =
+        |algorithm: &str| json!({ "algorithm": algorithm, "digest": "abc", "datetime": at, "institution_id": 4 });
     file["checksums"] = json!([checksum("md5"), checksum("sha256")]);
     file["storage_records"] = json!([{ "url": "https://s3.example.com/a/1" }, { "url": "https://s3.example.com/b/1" }]);
     file["premis_events"] = json!([new_event("ingestion"), new_event("replication")]);

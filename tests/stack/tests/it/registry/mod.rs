@@ -1,12 +1,17 @@
 //! The Registry over HTTP, by area of spec 05: what is marked there as a must or as a quirk has a test named after it.
 
 mod auth;
+mod deletions;
 mod events;
+mod faults;
 mod files;
 mod fixtures;
+mod hostile;
 mod items;
 mod lists;
 mod objects;
+mod property;
+mod requests;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -126,6 +131,11 @@ impl Client {
 
 fn admin(path: &str) -> String {
     if path.starts_with('/') { path.to_owned() } else { format!("/admin-api/v3/{path}") }
+}
+
+/// A text as part of a query.
+pub(crate) fn escape(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
 /// The results of a list.
