@@ -5,5 +5,6 @@
 //! connections, when its value is dropped.
 
 pub mod nsq;
+pub mod redis;
 pub mod registry;
 pub mod s3;

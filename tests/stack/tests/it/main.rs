@@ -7,5 +7,6 @@
 )]
 
 mod nsq;
+mod redis;
 mod registry;
 mod support;
