@@ -17,6 +17,10 @@ use super::server::{Client, Server};
 /// A client that reads no byte of a reply for so long, or sends none of a request it has begun, is gone.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// How long, and how much, a client may go on sending after the last reply.
+const LINGER: Duration = Duration::from_secs(1);
+const MOST_DRAINED: usize = 4 << 20;
+
 /// How much is read at once.
 const CHUNK: usize = 16 << 10;
 
@@ -94,7 +98,10 @@ impl Connection {
             let turn = self.answer();
             self.flush(stream).await?;
             match turn {
-                Turn::Over => return stream.shutdown().await,
+                Turn::Over => {
+                    stream.shutdown().await?;
+                    return timeout(LINGER, self.drain(stream)).await.unwrap_or(Ok(()));
+                }
                 Turn::Interrupted => tokio::task::yield_now().await,
                 Turn::Idle => {
                     if !self.receive(stream).await? {
@@ -151,6 +158,18 @@ impl Connection {
         send(stream, &self.reply.bytes).await?;
         self.reply.bytes.clear();
         self.reply.bytes.shrink_to(KEPT);
+        Ok(())
+    }
+
+    /// Takes what a client still sends: closing before that would make its system throw away the last reply.
+    async fn drain(&mut self, stream: &mut TcpStream) -> std::io::Result<()> {
+        for _ in 0..MOST_DRAINED / CHUNK {
+            self.input.clear();
+            self.input.reserve(CHUNK);
+            if stream.read_buf(&mut self.input).await? == 0 {
+                break;
+            }
+        }
         Ok(())
     }
 

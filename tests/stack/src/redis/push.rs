@@ -139,9 +139,9 @@ impl Hub {
         self.monitors.remove(&client.id);
     }
 
-    /// What MONITOR shows of a request; passwords and the like are not shown.
+    /// What MONITOR shows of a request that has run; passwords and what is for administrators are not shown.
     pub(super) fn show_to_monitors(&self, client: &Client, command: &Command, arguments: &[&[u8]]) {
-        if self.monitors.is_empty() || command.is(flags::UNSEEN) {
+        if self.monitors.is_empty() || command.is(flags::UNSEEN | flags::ADMIN) {
             return;
         }
         let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -116,7 +116,6 @@ impl Server {
             reply.simple("QUEUED");
             return;
         }
-        self.hub.show_to_monitors(client, command, arguments);
         self.run(client, command, arguments, reply, now);
         debug_assert!(reply.bytes.len() > before, "{} says nothing", command.name);
     }
@@ -136,6 +135,7 @@ impl Server {
             reply.bytes.truncate(before);
             reply.error(&failure);
         }
+        self.hub.show_to_monitors(client, command, arguments);
     }
 
     /// Ends a transaction and its watches; without one, watches stay.

@@ -4,7 +4,7 @@ use super::super::push::Kind;
 use super::super::reply::Failure;
 use super::super::server::Call;
 use super::Command;
-use super::flags::{ADMIN, FAST, LOADING, NO_SCRIPT, PUB_SUB, STALE, UNSEEN, WHILE_SUBSCRIBED};
+use super::flags::{ADMIN, FAST, LOADING, NO_SCRIPT, PUB_SUB, STALE, WHILE_SUBSCRIBED};
 
 const LISTENING: u32 = PUB_SUB | NO_SCRIPT | LOADING | STALE | WHILE_SUBSCRIBED;
 
@@ -14,7 +14,7 @@ pub(super) const COMMANDS: &[Command] = &[
     Command::new("unsubscribe", -1, LISTENING, |call| unsubscribe(call, Kind::Channel, b"unsubscribe")),
     Command::new("punsubscribe", -1, LISTENING, |call| unsubscribe(call, Kind::Pattern, b"punsubscribe")),
     Command::new("publish", 3, PUB_SUB | LOADING | STALE | FAST, publish),
-    Command::new("monitor", 1, ADMIN | NO_SCRIPT | LOADING | STALE | UNSEEN, monitor),
+    Command::new("monitor", 1, ADMIN | NO_SCRIPT | LOADING | STALE, monitor),
 ];
 
 fn subscribe(call: &mut Call<'_>, kind: Kind, word: &[u8]) -> Result<(), Failure> {

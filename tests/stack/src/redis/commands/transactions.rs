@@ -5,16 +5,13 @@ use std::sync::atomic::Ordering;
 use super::super::reply::Failure;
 use super::super::server::{Call, Transaction};
 use super::Command;
-use super::flags::{
-    ALLOW_BUSY, ENDS_TRANSACTION, FAST, IN_TRANSACTION, LOADING, NO_SCRIPT, SKIP_SLOWLOG, STALE, UNSEEN,
-};
+use super::flags::{ALLOW_BUSY, ENDS_TRANSACTION, FAST, IN_TRANSACTION, LOADING, NO_SCRIPT, SKIP_SLOWLOG, STALE};
 
 const COMMON: u32 = NO_SCRIPT | LOADING | STALE;
 
 pub(super) const COMMANDS: &[Command] = &[
     Command::new("multi", 1, COMMON | FAST | ALLOW_BUSY | IN_TRANSACTION, begin),
-    // MONITOR has shown its commands.
-    Command::new("exec", 1, COMMON | SKIP_SLOWLOG | IN_TRANSACTION | ENDS_TRANSACTION | UNSEEN, execute),
+    Command::new("exec", 1, COMMON | SKIP_SLOWLOG | IN_TRANSACTION | ENDS_TRANSACTION, execute),
     Command::new("discard", 1, COMMON | FAST | ALLOW_BUSY | IN_TRANSACTION | ENDS_TRANSACTION, discard),
     Command::new("watch", -2, COMMON | FAST | ALLOW_BUSY | IN_TRANSACTION, watch).keys(1, -1, 1),
     Command::new("unwatch", 1, COMMON | FAST | ALLOW_BUSY, unwatch),
@@ -43,7 +40,6 @@ fn execute(call: &mut Call<'_>) -> Result<(), Failure> {
     call.reply.array(transaction.commands.len());
     for (command, arguments) in transaction.commands {
         let arguments: Vec<&[u8]> = arguments.iter().map(|argument| &**argument).collect();
-        call.server.hub.show_to_monitors(call.client, command, &arguments);
         call.server.run(call.client, command, &arguments, call.reply, call.now);
     }
     Ok(())

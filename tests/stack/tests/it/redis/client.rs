@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use stack::redis::{Options, Redis};
 
+use crate::support::skip;
+
 /// Longer than any answer takes.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -174,15 +176,6 @@ impl Drop for Real {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// Says that a test was skipped, and why, as those of the package `tests` do.
-fn skip(test: &str, reason: &str) {
-    eprintln!("skipped: {test}: {reason}");
-    if let Some(path) = std::env::var_os("XTASK_SKIPPED") {
-        let mut file = std::fs::File::options().append(true).create(true).open(path).unwrap();
-        writeln!(file, "{test}: {reason}").unwrap();
     }
 }
 

@@ -1,8 +1,8 @@
 //! Conversations that ours and the real server must answer with the same bytes, in both protocols.
 //!
 //! `conversations.txt` has them: a line with `#` begins one, every other line is a request. `b:` before it sends it on a
-//! second connection, `b<` waits there for a message that answers no request, and `~` compares the lines of the reply
-//! without their order.
+//! second connection, `b<` waits there for a message that answers no request, `~` compares the lines of the reply without
+//! their order, and `?` the time that is left by its first digit and its length.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -36,6 +36,9 @@ fn answers(address: SocketAddr, protocol: &str, requests: &[&str]) -> String {
             let mut lines: Vec<_> = reply.split("\\r\\n").collect();
             lines.sort_unstable();
             lines.join("\\r\\n")
+        } else if let Some(request) = line.strip_prefix('?') {
+            let reply = client("a", &mut |client| client.ask(request));
+            if reply.starts_with(":-") { reply } else { format!("{}... of {} characters", &reply[..2], reply.len()) }
         } else {
             client("a", &mut |client| client.ask(line))
         };

@@ -4,7 +4,7 @@ use std::net::{TcpListener, TcpStream};
 
 use stack::redis::{Options, Redis};
 
-use super::client::{Client, ours};
+use super::client::{Client, Real, ours};
 
 #[test]
 fn a_port_that_is_taken_is_named() {
@@ -75,5 +75,29 @@ fn a_folder_keeps_the_data_and_takes_one_server() {
         std::fs::write(&file, damaged).unwrap();
         let error = format!("{:#}", Redis::start(options.clone()).unwrap_err());
         assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn monitor_shows_what_others_do() {
+    let ours = ours(Options::default());
+    let real = Real::start("redis::life::monitor", &[]);
+    let requests =
+        ["SELECT 3", "SET k \\x00\\x22\\x5c\\x0d\\x0a\\xff", "MULTI", "get k", "PING", "EXEC", "CONFIG GET port"];
+    let shown = |address| {
+        let (mut watcher, mut client) = (Client::new(address), Client::new(address));
+        assert_eq!(watcher.ask("MONITOR"), "+OK\\r\\n");
+        for request in requests {
+            client.ask(request);
+        }
+        // Time and port differ.
+        let port = client.stream().local_addr().unwrap().port().to_string();
+        let mut lines = (0..6).map(|_| watcher.reply().replace(&port, "port"));
+        lines.by_ref().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect::<Vec<_>>()
+    };
+    let lines = shown(ours.address());
+    assert_eq!(lines[0], r#"[3 127.0.0.1:port] \"SELECT\" \"3\"\r\n"#);
+    if let Some(real) = real {
+        assert_eq!(lines, shown(real.address()), "left: ours, right: redis-server");
     }
 }
