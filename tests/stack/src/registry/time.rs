@@ -39,10 +39,11 @@ impl Time {
         self.0
     }
 
-    /// The text of the column, in UTC and cut to microseconds.
+    /// The text of the column, in UTC and rounded to microseconds.
     pub fn to_column(self) -> String {
+        let rounded = self.0.checked_add(time::Duration::nanoseconds(500)).unwrap_or(self.0);
         // The year is within 0001 to 9999 for every time that could be parsed.
-        self.0.to_offset(UtcOffset::UTC).format(COLUMN).unwrap_or_default()
+        rounded.to_offset(UtcOffset::UTC).format(COLUMN).unwrap_or_default()
     }
 
     pub fn from_column(text: &str) -> Option<Self> {
@@ -109,10 +110,10 @@ mod tests {
 
     #[test]
     fn a_column_is_utc_and_as_wide_as_any_other() {
-        let time: Time = serde_json::from_str("\"2024-01-01T00:30:00.1234567+01:00\"").unwrap();
-        assert_eq!(time.to_column(), "2023-12-31 23:30:00.123456");
+        let time: Time = serde_json::from_str("\"2024-01-01T00:30:00.1234565+01:00\"").unwrap();
+        assert_eq!(time.to_column(), "2023-12-31 23:30:00.123457");
         assert_eq!(Time::NONE.to_column().len(), time.to_column().len());
-        assert_eq!(Time::from_column(&time.to_column()).unwrap().to_text(), "2023-12-31T23:30:00.123456Z");
+        assert_eq!(Time::from_column(&time.to_column()).unwrap().to_text(), "2023-12-31T23:30:00.123457Z");
     }
 
     #[test]

@@ -12,9 +12,9 @@ use super::list::Envelope;
 use super::route::{Call as Asked, Face, Key, List, Show};
 use super::{Answer, Call, Context, Fail, input, reply};
 use crate::registry::store::{
-    AlertView, Checksum, ChecksumView, DeletionRequest, DeletionRequestView, Error, GenericFile, GenericFileView,
-    InstitutionView, IntellectualObject, IntellectualObjectView, Listed, PremisEvent, PremisEventView, Query, Record,
-    StorageRecord, Store, Subject, WorkItem, WorkItemView,
+    Alert, AlertView, Checksum, ChecksumView, DeletionRequest, DeletionRequestView, Error, GenericFile,
+    GenericFileView, InstitutionView, IntellectualObject, IntellectualObjectView, Listed, PremisEvent, PremisEventView,
+    Query, Record, StorageRecord, Store, Subject, WorkItem, WorkItemView,
 };
 use crate::registry::vocabulary::{is_uuid, role};
 
@@ -101,7 +101,8 @@ fn blocking(store: &Store, call: &Call, body: &[u8]) -> Answer {
             if call.user.role != role::ADMIN && call.user.id != user {
                 return Err(Error::Denied.into());
             }
-            Ok(reply(StatusCode::OK, &store.alert(alert, user)?.ok_or(Fail::NotFound)?))
+            existing::<Alert>(store, alert)?;
+            Ok(reply(StatusCode::OK, &store.alert(alert, user)?.ok_or(Error::NoRows)?))
         }
         Asked::FailedFixityAlerts => {
             let summaries = store.generate_failed_fixity_alerts()?;
@@ -130,7 +131,7 @@ fn blocking(store: &Store, call: &Call, body: &[u8]) -> Answer {
         }
         Asked::CreateFiles(institution) => {
             let files = store.save_files(institution, input::records(body).map_err(Fail::BadJson)?)?;
-            Ok(reply(StatusCode::CREATED, &Envelope::of_all(i64::try_from(files.len()).unwrap_or(i64::MAX), files)))
+            Ok(reply(StatusCode::CREATED, &Envelope::of_batch(files)))
         }
         Asked::UpdateFile(id) => {
             let (file, stored): (GenericFile, GenericFile) = (parse(body)?, existing(store, id)?);
@@ -235,7 +236,15 @@ fn denied(call: &Call, institution: impl std::fmt::Display) -> Fail {
 
 fn shows(store: &Store, call: &Call, show: Show, key: &Key) -> Answer {
     match show {
-        Show::Institution => one::<InstitutionView>(store, call, key, |institution| institution.id),
+        Show::Institution => {
+            // Institutions are the one kind whose ids nobody looks up before the handler does.
+            if let Key::Id(id) = *key
+                && store.find::<InstitutionView>(id)?.is_none()
+            {
+                return Err(Error::NoRows.into());
+            }
+            one::<InstitutionView>(store, call, key, |institution| institution.id)
+        }
         Show::Object => one::<IntellectualObjectView>(store, call, key, |object| object.institution_id),
         Show::File => {
             let file: GenericFile = found(store, key)?;

@@ -13,7 +13,7 @@ pub(super) struct Envelope<R> {
     count: i64,
     next: String,
     previous: String,
-    /// An empty list is `null`.
+    /// An empty page is `null`.
     results: Option<Vec<R>>,
 }
 
@@ -27,6 +27,12 @@ impl<R> Envelope<R> {
             previous: link(paging.page > 1, paging.page.saturating_sub(1)),
             ..Self::of_all(page.count, page.results)
         }
+    }
+
+    /// Unlike a page, a batch of none is a list of none.
+    pub(super) fn of_batch(results: Vec<R>) -> Self {
+        let count = i64::try_from(results.len()).unwrap_or(i64::MAX);
+        Self { count, next: String::new(), previous: String::new(), results: Some(results) }
     }
 
     pub(super) fn of_all(count: i64, results: Vec<R>) -> Self {

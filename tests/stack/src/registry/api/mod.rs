@@ -74,6 +74,9 @@ pub(super) async fn handle(State(context): State<Arc<Context>>, request: Request
     let shown = path.clone().unwrap_or_default();
     let outcome = async {
         let path = path.ok_or(Fail::BadPath)?;
+        if let Some(to) = route::redirect(&head.method, &path) {
+            return Ok(moved(&to, head.uri.query()));
+        }
         let user = authenticate(&context, &head.headers).await?;
         let route = route::find(&head.method, &path).ok_or(Fail::NoRoute)?;
         if route.face == Face::Admin && user.role != role::ADMIN {
@@ -118,6 +121,17 @@ impl Fail {
             Self::Store(error) => failed(error.status(), &error.to_string()),
         }
     }
+}
+
+/// Workers ask for `objects/?…` and follow.
+fn moved(to: &str, query: Option<&str>) -> Response {
+    let to = query.map_or_else(|| to.to_owned(), |query| format!("{to}?{query}"));
+    let mut response =
+        respond(StatusCode::MOVED_PERMANENTLY, "text/html; charset=utf-8", "Moved Permanently".to_owned());
+    if let Ok(to) = header::HeaderValue::from_str(&to) {
+        response.headers_mut().insert(header::LOCATION, to);
+    }
+    response
 }
 
 fn plain(status: StatusCode, text: String) -> Response {

@@ -95,6 +95,13 @@ pub(super) struct Route {
     pub(super) pattern: String,
 }
 
+/// Where a path that ends in a slash is sent, before anybody asks who is there: to the list of that name.
+pub(super) fn redirect(method: &Method, path: &str) -> Option<String> {
+    let name = path.strip_suffix('/')?;
+    let list = matches!(find(method, name), Some(Route { call: Call::List(_), .. }));
+    list.then(|| name.to_owned())
+}
+
 /// What a decoded path asks for, if there is such a thing.
 pub(super) fn find(method: &Method, path: &str) -> Option<Route> {
     let (face, prefix, rest) = [(Face::Admin, "/admin-api/v3/"), (Face::Member, "/member-api/v3/")]
@@ -126,9 +133,7 @@ fn read(path: &str) -> Option<(Call, &'static str)> {
         ("deletions", List::Deletions),
         ("alerts", List::Alerts),
     ];
-    // Workers ask for `objects/`; the real server sends them to `objects`.
-    let name = path.strip_suffix('/').unwrap_or(path);
-    if let Some((name, list)) = lists.into_iter().find(|(known, _)| *known == name) {
+    if let Some((name, list)) = lists.into_iter().find(|(known, _)| *known == path) {
         return Some((Call::List(list), name));
     }
     // By id or identifier, then by id alone.

@@ -3,13 +3,11 @@
 
 use rusqlite::{Connection, params};
 
-use super::record::{by_id, find, insert, select, update};
-use super::records::{
-    Checksum, GenericFile, Institution, IntellectualObject, PremisEvent, StorageRecord, User, WorkItem,
-};
+use super::record::{by_id, find, insert, update};
+use super::records::{GenericFile, Institution, IntellectualObject, PremisEvent, User, WorkItem};
 use super::saving::{latest_object_event, mark_deleted, stamp};
 use super::validation::Validate as _;
-use super::{DeletionRequest, Error, Result, Store, number};
+use super::{DeletionRequest, Error, Result, Store, files, number};
 use crate::registry::time::Time;
 use crate::registry::vocabulary::DELETED;
 
@@ -45,7 +43,7 @@ impl Store {
             event.intellectual_object_id = file.intellectual_object_id;
             event.generic_file_id = file.id;
             // The reply shows the nested records as they were before.
-            nested(db, &mut file)?;
+            files::fill(db, std::slice::from_mut(&mut file), files::Nested::Newest)?;
             save(db, event)?;
             update(db, &file)?;
             db.execute("DELETE FROM storage_records WHERE generic_file_id = ?", params![file.id])?;
@@ -130,14 +128,5 @@ fn save(db: &Connection, mut event: PremisEvent) -> Result<()> {
     stamp(&mut event.created_at, &mut event.updated_at);
     event.validate()?;
     insert(db, &event)?;
-    Ok(())
-}
-
-fn nested(db: &Connection, file: &mut GenericFile) -> Result<()> {
-    let rest = "WHERE generic_file_id = ? ORDER BY id";
-    let id = [number(file.id)];
-    file.checksums = Some(select::<Checksum>(db, rest, &id)?).filter(|all| !all.is_empty());
-    file.storage_records = Some(select::<StorageRecord>(db, rest, &id)?).filter(|all| !all.is_empty());
-    file.premis_events = Some(select::<PremisEvent>(db, rest, &id)?).filter(|all| !all.is_empty());
     Ok(())
 }

@@ -67,7 +67,10 @@ impl From<rusqlite::Error> for Error {
                 )
             }
             (ErrorCode::ConstraintViolation, _) => {
-                "ERROR #23503 insert or update violates foreign key constraint".to_owned()
+                // The only key that a request can break; SQLite does not say which one it was.
+                "ERROR #23503 insert or update on table \"work_items\" violates foreign key constraint \
+                 \"fk_work_items_deletion_request_id\""
+                    .to_owned()
             }
             (ErrorCode::DiskFull, _) => "ERROR #53100 could not extend file: No space left on device".to_owned(),
             _ => error.to_string(),

@@ -16,7 +16,7 @@ const NEVER_CHECKED: Time = Time::new(time::macros::datetime!(2000-01-01 00:00:0
 
 /// In which order nested records come.
 #[derive(Clone, Copy)]
-enum Nested {
+pub(super) enum Nested {
     /// As they were inserted.
     Unordered,
     /// Newest first.
@@ -90,7 +90,7 @@ fn save_file(db: &Connection, mut file: GenericFile) -> Result<GenericFile> {
     Ok(file)
 }
 
-fn fill(db: &Connection, files: &mut [GenericFile], order: Nested) -> Result<()> {
+pub(super) fn fill(db: &Connection, files: &mut [GenericFile], order: Nested) -> Result<()> {
     if files.is_empty() {
         return Ok(());
     }

@@ -154,6 +154,12 @@ impl Query {
         let mut values = Vec::new();
         for Condition { column, test } in &self.conditions {
             let Column { name, kind } = column_of::<R>(column)?;
+            // The real server does not quote the name, which then stands for the database's own user: nothing is ever
+            // found by it.
+            if name == "user" {
+                clauses.push("FALSE".to_owned());
+                continue;
+            }
             match test {
                 Test::Compare(operator, value) => {
                     clauses.push(format!("\"{name}\" {operator} ?"));
@@ -202,7 +208,8 @@ fn column_of<R: Listed>(name: &str) -> Result<Column> {
 
 /// The text of a filter as the column's type, or the error of a database that cannot cast it.
 fn cast(text: &str, kind: Kind) -> Result<Value> {
-    let wrong = |what: &str| Error::other(format!("ERROR #22P02 invalid input syntax for type {what}: \"{text}\""));
+    let error = |code, what| Error::other(format!("ERROR #{code} invalid input syntax for type {what}: \"{text}\""));
+    let wrong = |what| error("22P02", what);
     let value = match kind {
         Kind::Text => Value::Text(text.to_owned()),
         Kind::Integer => Value::Integer(text.trim().parse::<i32>().map_err(|_| wrong("integer"))?.into()),
@@ -212,7 +219,7 @@ fn cast(text: &str, kind: Kind) -> Result<Value> {
             "f" | "false" | "n" | "no" | "off" | "0" => Value::Integer(0),
             _ => return Err(wrong("boolean")),
         },
-        Kind::Time => Value::Text(Time::from_filter(text).ok_or_else(|| wrong("timestamp"))?.to_column()),
+        Kind::Time => Value::Text(Time::from_filter(text).ok_or_else(|| error("22007", "timestamp"))?.to_column()),
     };
     Ok(value)
 }

@@ -47,6 +47,11 @@ async fn a_record_that_is_not_there_is_told_before_the_body_is_read() {
     for path in ["objects/show/0", "objects/show/", "files/show/0", "items/show/999", "institutions/show/x.edu"] {
         assert_eq!(peer.client.get(path).await.with(404), expected(&super::admin(path)));
     }
+    // The exception: of an institution's id only the handler finds out, and so it is for a recipient of an alert.
+    for path in ["institutions/show/99", "alerts/show/1/99"] {
+        assert_eq!(peer.client.get(path).await.error(404), "pg: no rows in result set");
+    }
+    peer.client.get("alerts/show/99/1").await.with(404);
     for path in ["objects/delete/999", "files/delete/999"] {
         assert_eq!(peer.client.delete(path).await.with(404), expected(&super::admin(path)));
     }

@@ -12,7 +12,7 @@ async fn there_are_as_many_as_upstream_counts() {
     for (path, count) in [
         ("institutions?sort=name__asc&per_page=20", 5),
         ("objects", 14),
-        ("objects/?state=A&storage_option=Standard", 8),
+        ("objects?state=A&storage_option=Standard", 8),
         ("files", 62),
         ("files?institution_id=2&storage_option=Standard", 11),
         ("files?institution_id=2&storage_option=Standard&state=A", 10),

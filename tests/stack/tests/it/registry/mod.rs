@@ -35,6 +35,7 @@ pub(crate) struct Client {
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) kind: String,
+    pub(crate) location: Option<String>,
     pub(crate) text: String,
 }
 
@@ -98,8 +99,9 @@ impl Client {
         let request = request.header("X-Pharos-API-User", &self.user).header("X-Pharos-API-Key", &self.key);
         let response = request.send().await?;
         let status = response.status();
-        let kind = response.headers().get("content-type").map(|kind| kind.to_str().unwrap().to_owned());
-        Ok(Reply { status: status.as_u16(), kind: kind.unwrap_or_default(), text: response.text().await? })
+        let header = |name| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        let (kind, location) = (header("content-type"), header("location"));
+        Ok(Reply { status: status.as_u16(), kind: kind.unwrap_or_default(), location, text: response.text().await? })
     }
 
     pub(crate) async fn get(&self, path: &str) -> Reply {
