@@ -43,10 +43,10 @@ pub enum PublishError {
 
 /// The longest delay that nsqd takes with its default settings, and that we ask for (07 A.5).
 pub const LONGEST_DEFERRAL: Duration = Duration::from_hours(1);
-const TRIES: u32 = 5;
+const TRIES: u32 = 4;
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
-const PATIENCE: Patience = Patience { connect: Duration::from_secs(5), answer: Duration::from_secs(10) };
+const PATIENCE: Patience = Patience { connect: Duration::from_secs(5), answer: Duration::from_secs(5) };
 
 impl Publisher {
     /// nsqd's HTTP side, as `host:port` or `http://host:port`.

@@ -4,5 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail as a test does")]
 #![expect(clippy::print_stderr, reason = "a test says that it was skipped")]
 
+mod cuts;
+mod faults;
 mod suite;
 mod support;

@@ -11,11 +11,16 @@ use crate::support::{Cluster, Kind, Limits, PATIENCE, fast, name, next, until};
 /// Each test once per kind of server.
 macro_rules! on_every_server {
     ($($test:ident: $count:literal nsqd, $limits:expr;)*) => {
-        mod real {
+        on_every_server! { @ embedded, Embedded: $($test, $count, $limits;)* }
+        on_every_server! { @ real, Real: $($test, $count, $limits;)* }
+    };
+    (@ $module:ident, $kind:ident: $($test:ident, $count:literal, $limits:expr;)*) => {
+        mod $module {
             $(
                 #[tokio::test]
                 async fn $test() {
-                    if let Some(cluster) = super::Cluster::start(super::Kind::Real, stringify!($test), $count, $limits) {
+                    let cluster = super::Cluster::start(super::Kind::$kind, stringify!($test), $count, $limits).await;
+                    if let Some(cluster) = cluster {
                         super::$test(cluster).await;
                     }
                 }
@@ -278,20 +283,20 @@ async fn nsqlookupd_may_be_away(mut cluster: Cluster) {
     cluster.publisher(0).publish(&topic, "1").await.unwrap();
     cluster.announced(&topic, 1).await;
     let source = Source::Lookupd(cluster.lookup());
-    cluster.stop_lookupd();
+    cluster.stop_lookupd().await;
     let mut consumer = Consumer::start(fast(Options::new(topic.clone(), name("channel"), source)));
     assert!(cluster.lookup().nodes().await.is_err());
     assert!(cluster.lookup().topic_load(&topic).await.is_err(), "what cannot be asked is not idle");
-    cluster.start_lookupd();
+    cluster.start_lookupd().await;
     cluster.announced_again(&topic).await;
     next(&mut consumer).await.finish().unwrap();
-    cluster.stop_lookupd();
+    cluster.stop_lookupd().await;
     cluster.publisher(0).publish(&topic, "2").await.unwrap();
     next(&mut consumer).await.finish().unwrap();
     // And what was known is not forgotten.
-    cluster.stop_nsqd(0);
+    cluster.stop_nsqd(0).await;
     until("the connection to end", async || if consumer.connections() == 0 { Ok(()) } else { Err(()) }).await;
-    cluster.start_nsqd(0);
+    cluster.start_nsqd(0).await;
     cluster.publisher(0).publish(&topic, "3").await.unwrap();
     next(&mut consumer).await.finish().unwrap();
 }
@@ -301,12 +306,12 @@ async fn an_nsqd_that_restarts_is_found_again(mut cluster: Cluster) {
     cluster.publisher(0).publish(&topic, "1").await.unwrap();
     let mut consumer = Consumer::start(cluster.options(&topic));
     let message = next(&mut consumer).await;
-    cluster.stop_nsqd(0);
+    cluster.stop_nsqd(0).await;
     assert_eq!(timeout(PATIENCE, message.lost()).await.unwrap(), Lost::Disconnected);
     assert_eq!(message.finish(), Err(Lost::Disconnected));
     let error = cluster.publisher(0).publish(&topic, "2").await.unwrap_err();
     assert!(matches!(error, PublishError::Unavailable { .. }), "{error:?}");
-    cluster.start_nsqd(0);
+    cluster.start_nsqd(0).await;
     cluster.publisher(0).publish(&topic, "2").await.unwrap();
     next(&mut consumer).await.finish().unwrap();
 }

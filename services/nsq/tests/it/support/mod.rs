@@ -1,18 +1,21 @@
 //! NSQ servers to test against, and how to wait for something.
 
 pub(crate) mod real;
+pub(crate) mod wire;
 
-use std::sync::Once;
+use std::sync::{Once, OnceLock};
 use std::time::Duration;
 
 use nsq::{Consumer, Lookup, Message, Name, Options, Publisher, Source, TopicLoad};
 use tokio::time::{Instant, sleep, timeout};
 
 use real::{Binaries, Process};
+use stack::nsq::{Lookupd, LookupdOptions, Nsqd};
 
 /// Which servers a test talks to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
+    Embedded,
     Real,
 }
 
@@ -35,57 +38,89 @@ pub(crate) struct Cluster {
     nsqd: Vec<Server>,
     limits: Limits,
     folder: tempfile::TempDir,
-    binaries: Binaries,
+    /// Of the real ones.
+    binaries: Option<Binaries>,
+    /// To make one takes long, since it reads all CA roots that there are.
+    client: OnceLock<Lookup>,
 }
 
 /// A server, or where one was.
 pub(crate) struct Server {
     pub(crate) tcp: String,
     pub(crate) http: String,
-    process: Option<Process>,
+    running: Option<Running>,
+    publisher: OnceLock<Publisher>,
+}
+
+/// Ends with the value.
+enum Running {
+    Nsqd(Nsqd),
+    Lookupd(Lookupd),
+    Real { _process: Process },
 }
 
 /// The longest that anything in these tests may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Cluster {
-    pub(crate) fn start(kind: Kind, test: &str, count: usize, limits: Limits) -> Option<Self> {
+    pub(crate) async fn start(kind: Kind, test: &str, count: usize, limits: Limits) -> Option<Self> {
         provide_cryptography();
-        let Kind::Real = kind;
-        let Some(binaries) = Binaries::find() else {
+        let binaries = if kind == Kind::Real { Binaries::find() } else { None };
+        if kind == Kind::Real && binaries.is_none() {
             skip(test, "no nsqd and nsqlookupd on PATH");
             return None;
-        };
-        let (process, tcp, http) = binaries.nsqlookupd("127.0.0.1:0", "127.0.0.1:0");
-        let lookupd = Server { tcp, http, process: Some(process) };
+        }
         let folder = tempfile::tempdir().unwrap();
-        let mut cluster = Self { lookupd, nsqd: Vec::new(), limits, folder, binaries };
+        let mut cluster =
+            Self { lookupd: Server::anywhere(), nsqd: Vec::new(), limits, folder, binaries, client: OnceLock::new() };
+        cluster.start_lookupd().await;
         for index in 0..count {
-            cluster.nsqd.push(Server { tcp: "127.0.0.1:0".to_owned(), http: "127.0.0.1:0".to_owned(), process: None });
-            cluster.start_nsqd(index);
+            cluster.nsqd.push(Server::anywhere());
+            cluster.start_nsqd(index).await;
         }
         Some(cluster)
     }
 
-    /// Starts it, again at its place and with its data.
-    pub(crate) fn start_nsqd(&mut self, index: usize) {
-        let data = self.folder.path().join(index.to_string());
+    /// Starts it, again at its place.
+    pub(crate) async fn start_nsqd(&mut self, index: usize) {
         let at = &self.nsqd[index];
-        let (process, tcp, http) = self.binaries.nsqd(&at.tcp, &at.http, &self.lookupd.tcp, &data, self.limits);
-        self.nsqd[index] = Server { tcp, http, process: Some(process) };
+        self.nsqd[index] = if let Some(binaries) = &self.binaries {
+            let data = self.folder.path().join(index.to_string());
+            let (process, tcp, http) = binaries.nsqd(&at.tcp, &at.http, &self.lookupd.tcp, &data, self.limits);
+            Server::new(tcp, http, Running::Real { _process: process })
+        } else {
+            let options = stack::nsq::Options {
+                tcp: at.tcp.parse().unwrap(),
+                http: at.http.parse().unwrap(),
+                lookupd: vec![self.lookupd.tcp.parse().unwrap()],
+                msg_timeout: self.limits.message_timeout,
+                max_msg_timeout: self.limits.max_message_timeout,
+                ..Default::default()
+            };
+            let nsqd = Nsqd::start(options).await.unwrap();
+            Server::new(nsqd.tcp().to_string(), nsqd.http().to_string(), Running::Nsqd(nsqd))
+        };
     }
 
-    pub(crate) fn stop_nsqd(&mut self, index: usize) {
-        self.nsqd[index].process = None;
+    pub(crate) async fn stop_nsqd(&mut self, index: usize) {
+        self.nsqd[index].stop().await;
     }
 
-    pub(crate) fn start_lookupd(&mut self) {
-        let (process, ..) = self.binaries.nsqlookupd(&self.lookupd.tcp, &self.lookupd.http);
-        self.lookupd.process = Some(process);
+    pub(crate) async fn start_lookupd(&mut self) {
+        let at = &self.lookupd;
+        self.lookupd = if let Some(binaries) = &self.binaries {
+            let (process, tcp, http) = binaries.nsqlookupd(&at.tcp, &at.http);
+            Server::new(tcp, http, Running::Real { _process: process })
+        } else {
+            let (tcp, http) = (at.tcp.parse().unwrap(), at.http.parse().unwrap());
+            let lookupd = Lookupd::start(LookupdOptions { tcp, http, ..Default::default() }).await.unwrap();
+            let (tcp, http) = (lookupd.tcp().to_string(), lookupd.http().to_string());
+            Server::new(tcp, http, Running::Lookupd(lookupd))
+        };
     }
 
-    pub(crate) fn stop_lookupd(&mut self) {
-        self.lookupd.process = None;
+    pub(crate) async fn stop_lookupd(&mut self) {
+        self.lookupd.stop().await;
     }
 
     pub(crate) fn nsqd(&self, index: usize) -> &Server {
@@ -93,18 +128,19 @@ impl Cluster {
     }
 
     pub(crate) fn lookup(&self) -> Lookup {
-        Lookup::new([&self.lookupd.http]).unwrap()
+        self.client.get_or_init(|| Lookup::new([&self.lookupd.http]).unwrap()).clone()
     }
 
     pub(crate) fn publisher(&self, index: usize) -> Publisher {
-        Publisher::new(&self.nsqd[index].http).unwrap()
+        let server = &self.nsqd[index];
+        server.publisher.get_or_init(|| Publisher::new(&server.http).unwrap()).clone()
     }
 
     /// Waits until nsqlookupd knows the topic on so many nsqd.
     pub(crate) async fn announced(&self, topic: &Name, count: usize) {
         let url = format!("http://{}/lookup?topic={topic}", self.lookupd.http);
         until("the topic to be announced", async || {
-            let answer = reqwest::get(&url).await.unwrap().text().await.unwrap();
+            let answer = http().get(&url).send().await.unwrap().text().await.unwrap();
             (answer.matches("broadcast_address").count() == count).then_some(()).ok_or(answer)
         })
         .await;
@@ -130,6 +166,11 @@ impl Cluster {
         fast(Options::new(topic.clone(), name("channel"), Source::Nsqd(addresses)))
     }
 
+    pub(crate) async fn delete(&self, topic: &Name) {
+        let url = format!("http://{}/topic/delete?topic={topic}", self.nsqd[0].http);
+        assert!(http().post(url).send().await.unwrap().status().is_success());
+    }
+
     /// What waits in the topic once it is as it should be.
     pub(crate) async fn load(&self, topic: &Name, expected: TopicLoad) {
         let lookup = self.lookup();
@@ -138,6 +179,30 @@ impl Cluster {
             other => Err(format!("{other:?}, not {expected:?}")),
         })
         .await;
+    }
+}
+
+impl Server {
+    fn anywhere() -> Self {
+        Self {
+            tcp: "127.0.0.1:0".to_owned(),
+            http: "127.0.0.1:0".to_owned(),
+            running: None,
+            publisher: OnceLock::new(),
+        }
+    }
+
+    fn new(tcp: String, http: String, running: Running) -> Self {
+        Self { tcp, http, running: Some(running), publisher: OnceLock::new() }
+    }
+
+    /// Its ports are free afterwards.
+    async fn stop(&mut self) {
+        match self.running.take() {
+            Some(Running::Nsqd(nsqd)) => nsqd.stop().await,
+            Some(Running::Lookupd(lookupd)) => lookupd.stop().await,
+            Some(Running::Real { .. }) | None => {}
+        }
     }
 }
 
@@ -170,6 +235,12 @@ pub(crate) async fn until<T, E: std::fmt::Debug>(what: &str, mut ask: impl Async
         }
         sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// To ask what the client under test does not. Connections end with the runtime of a test, so none are kept.
+fn http() -> reqwest::Client {
+    static CLIENT: OnceLock<reqwest::Client> = OnceLock::new();
+    CLIENT.get_or_init(|| reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap()).clone()
 }
 
 pub(crate) fn provide_cryptography() {
