@@ -7,11 +7,11 @@ use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode};
 use serde_json::json;
 
-use super::broker::{Broker, Refused};
-use super::command::{split_many, valid_name};
+use super::broker::Broker;
+use super::command::{Many, Refusal, split_many, valid_name};
 use super::http::{Answer, Failure, Query, body, unknown};
 use super::message::Full;
-use super::topic::Topic;
+use super::topic::{Refused, Topic};
 use super::{VERSION, hostname, statistics};
 
 /// Every endpoint, for telling a wrong path from a wrong method.
@@ -70,7 +70,7 @@ fn ping(broker: &Broker) -> Answer {
 
 async fn publish(broker: &Arc<Broker>, request: Request<Incoming>) -> Result<Answer, Failure> {
     let query = Query::of(&request);
-    let body = body(request, broker.limits.max_msg_size, "MSG_TOO_BIG").await?;
+    let body = body(request, broker.limits.msg_size, "MSG_TOO_BIG").await?;
     if body.is_empty() {
         return Err(Failure(StatusCode::BAD_REQUEST, "MSG_EMPTY"));
     }
@@ -90,15 +90,18 @@ async fn publish(broker: &Arc<Broker>, request: Request<Incoming>) -> Result<Ans
 async fn publish_many(broker: &Arc<Broker>, request: Request<Incoming>) -> Result<Answer, Failure> {
     let query = Query::of(&request)?;
     let topic = topic(broker, &query).await?;
-    let body = body(request, broker.limits.max_body_size, "BODY_TOO_BIG").await?;
+    let body = body(request, broker.limits.body_size, "BODY_TOO_BIG").await?;
     // nsqd takes a value that it does not know for yes.
     let is_binary = query.get("binary").is_some_and(|value| !matches!(value, b"false" | b"0"));
     let bodies = if is_binary {
-        let split = split_many(&body, &broker.limits);
-        split.map_err(|refusal| Failure(StatusCode::PAYLOAD_TOO_LARGE, refusal.http_code()))?.0
+        let failure = |refusal: Refusal| Failure(StatusCode::PAYLOAD_TOO_LARGE, refusal.http_code());
+        match split_many(&body, &broker.limits).map_err(failure)? {
+            Many::All(bodies, _) => bodies,
+            Many::Missing(refusal) => return Err(failure(refusal)),
+        }
     } else {
         let lines: Vec<&[u8]> = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
-        if lines.iter().any(|line| line.len() > broker.limits.max_msg_size) {
+        if lines.iter().any(|line| line.len() > broker.limits.msg_size) {
             return Err(Failure(StatusCode::PAYLOAD_TOO_LARGE, "MSG_TOO_BIG"));
         }
         lines
@@ -145,16 +148,18 @@ fn on_channel(broker: &Broker, path: &str, query: &Query) -> Result<Answer, Fail
     }
     let channel = topic.existing_channel(name).ok_or_else(not_found)?;
     match path {
-        "/channel/empty" => channel.empty(),
+        "/channel/empty" => topic.empty_channel(&channel),
         path => channel.pause(path == "/channel/pause"),
     }
     Ok(Answer::Nothing)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn refused(reason: Refused) -> Failure {
     let text = match reason {
         Refused::Full => "OUT_OF_MEMORY",
         Refused::Exiting => "EXITING",
+        Refused::Journal(_) => "DISK_FAILURE",
     };
     Failure(StatusCode::SERVICE_UNAVAILABLE, text)
 }

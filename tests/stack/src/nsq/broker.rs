@@ -13,10 +13,11 @@ use super::Options;
 use super::channel::Channel;
 use super::client::Client;
 use super::command::Limits;
+use super::journal::{Image, Journal, Record, TopicImage};
 use super::message::{Budget, Full, Ids, Message, wall_clock};
 use super::peer;
 use super::tasks::Tasks;
-use super::topic::{Exiting, Topic};
+use super::topic::{Refused, Topic};
 
 /// A topic and, if it is about one, a channel: what nsqlookupd is told.
 pub(super) type Registration = (String, Option<String>);
@@ -37,42 +38,30 @@ pub(super) struct Broker {
     pub(super) lookups: Mutex<BTreeMap<SocketAddr, String>>,
     /// Changes whenever a topic or channel comes or goes.
     pub(super) changes: watch::Sender<()>,
+    journal: Option<Arc<Journal>>,
     ids: Ids,
     clients: Mutex<BTreeMap<u64, Arc<Client>>>,
     last_client: AtomicU64,
     topics: RwLock<BTreeMap<String, Arc<Topic>>>,
 }
 
-/// Why a publication was not accepted.
-#[derive(Debug, Clone, Copy, thiserror::Error)]
-pub(super) enum Refused {
-    #[error("the messages held take all memory that they may")]
-    Full,
-    #[error("exiting")]
-    Exiting,
-}
-
-impl From<Full> for Refused {
-    fn from(_: Full) -> Self {
-        Self::Full
-    }
-}
-
-impl From<Exiting> for Refused {
-    fn from(_: Exiting) -> Self {
-        Self::Exiting
-    }
-}
-
 impl Broker {
-    pub(super) fn new(options: Options, tcp: SocketAddr, http: SocketAddr, tasks: Tasks) -> Self {
-        let limits = Limits {
-            max_msg_size: options.max_msg_size,
-            max_body_size: options.max_body_size,
-            max_rdy_count: options.max_rdy_count,
-            max_req_timeout: options.max_req_timeout,
+    /// Opens the data folder, if one is given, and takes back what it holds.
+    pub(super) fn new(options: Options, tcp: SocketAddr, http: SocketAddr, tasks: Tasks) -> anyhow::Result<Self> {
+        let (journal, image) = match &options.data {
+            Some(folder) => {
+                let (journal, image) = Journal::open(folder)?;
+                (Some(Arc::new(journal)), image)
+            }
+            None => (None, Image::default()),
         };
-        Self {
+        let limits = Limits {
+            msg_size: options.max_msg_size,
+            body_size: options.max_body_size,
+            rdy_count: options.max_rdy_count,
+            req_timeout: options.max_req_timeout,
+        };
+        let broker = Self {
             limits,
             tcp,
             http,
@@ -82,12 +71,28 @@ impl Broker {
             started_at: Instant::now(),
             lookups: Mutex::default(),
             changes: watch::Sender::default(),
+            journal,
             ids: Ids::default(),
             clients: Mutex::default(),
             last_client: AtomicU64::new(0),
             topics: RwLock::default(),
             options,
+        };
+        for (name, image) in &image.topics {
+            broker.restore(name, image).map_err(|_| anyhow::anyhow!("nsqd's data folder holds too many topics"))?;
         }
+        Ok(broker)
+    }
+
+    fn restore(&self, name: &str, image: &TopicImage) -> Result<(), Full> {
+        let topic = Topic::new(name, &self.budget, self.journal.as_ref())?;
+        topic.restore(image, &self.budget, &self.tasks, self.options.max_req_timeout)?;
+        let held = image.channels.values().map(|channel| &channel.messages).chain([&image.backlog]);
+        for (id, _) in held.filter_map(|messages| messages.last_key_value()) {
+            self.ids.pass(*id);
+        }
+        self.topics.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), Arc::new(topic));
+        Ok(())
     }
 
     pub(super) fn existing_topic(&self, name: &str) -> Option<Arc<Topic>> {
@@ -126,7 +131,8 @@ impl Broker {
         if let Some(topic) = topics.get(name) {
             return Ok((Arc::clone(topic), false));
         }
-        let topic = Arc::new(Topic::new(name, &self.budget)?);
+        let topic = Arc::new(Topic::new(name, &self.budget, self.journal.as_ref())?);
+        self.note(&topic, Record::Topic { topic: name, is_paused: false });
         topics.insert(name.to_owned(), Arc::clone(&topic));
         drop(topics);
         self.changes.send_replace(());
@@ -143,8 +149,10 @@ impl Broker {
 
     /// False if there is none.
     pub(super) fn delete_topic(&self, name: &str) -> bool {
-        let removed = self.topics.write().unwrap_or_else(PoisonError::into_inner).remove(name);
-        let Some(topic) = removed else { return false };
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(topic) = topics.remove(name) else { return false };
+        self.note(&topic, Record::DropTopic { topic: name });
+        drop(topics);
         topic.close();
         self.changes.send_replace(());
         true
@@ -170,13 +178,22 @@ impl Broker {
     ) -> Result<(), Refused> {
         let message = |body| Message::new(self.ids.next(), body, delay, &self.budget);
         let messages = bodies.into_iter().map(message).collect::<Result<Vec<_>, Full>>()?;
-        topic.publish(messages)?;
-        Ok(())
+        topic.publish(messages)
     }
 
-    /// Not well while the budget is spent: publishing is refused.
-    pub(super) fn health(&self) -> Result<(), Refused> {
-        if self.budget.used() < self.options.max_memory { Ok(()) } else { Err(Refused::Full) }
+    /// Writes a change to the journal. Under the lock of the topics, so that the journal has the changes in their order.
+    fn note(&self, topic: &Topic, record: Record<'_>) {
+        if let Some(journal) = self.journal.as_ref().filter(|_| !topic.is_ephemeral) {
+            journal.note(record);
+        }
+    }
+
+    /// Not well while publishing is refused: the budget is spent, or the journal cannot be written.
+    pub(super) fn health(&self) -> Result<(), String> {
+        if self.budget.used() >= self.options.max_memory {
+            return Err(Refused::Full.to_string());
+        }
+        self.journal.as_ref().and_then(|journal| journal.trouble()).map_or(Ok(()), Err)
     }
 
     pub(super) fn admit(&self, address: SocketAddr) -> Arc<Client> {

@@ -12,7 +12,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::client::Client;
-use super::message::{Message, Share};
+use super::journal::{ChannelImage, Journal, Record};
+use super::message::{Budget, Message, Share, nanoseconds, wall_clock};
 
 /// How many messages an ephemeral queue holds; nsqd drops what comes then.
 pub(super) const EPHEMERAL_LENGTH: usize = 10_000;
@@ -34,6 +35,8 @@ pub(super) struct Channel {
     pub(super) closed: CancellationToken,
     state: Mutex<State>,
     rearm: Notify,
+    /// Where changes are written, if anywhere, and the name of the topic there.
+    journal: Option<(Arc<Journal>, String)>,
     _share: Share,
 }
 
@@ -72,10 +75,13 @@ pub(super) enum NotIts {
 }
 
 impl Channel {
-    pub(super) fn new(name: &str, share: Share) -> Self {
+    /// The channel is written to the journal, which has the topic by this name, unless it is ephemeral.
+    pub(super) fn new(name: &str, share: Share, journal: Option<(Arc<Journal>, String)>) -> Self {
+        let is_ephemeral = name.ends_with("#ephemeral");
         Self {
             name: name.to_owned(),
-            is_ephemeral: name.ends_with("#ephemeral"),
+            is_ephemeral,
+            journal: journal.filter(|_| !is_ephemeral),
             ready: Notify::new(),
             closed: CancellationToken::new(),
             state: Mutex::default(),
@@ -86,6 +92,33 @@ impl Channel {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes a change to the journal. Under the lock, so that the journal has the changes in their order.
+    fn note<'a>(&'a self, record: impl FnOnce(&'a str, &'a str) -> Record<'a>) {
+        if let Some((journal, topic)) = &self.journal {
+            journal.note(record(topic, &self.name));
+        }
+    }
+
+    /// Takes back what it held in an earlier run of the server.
+    pub(super) fn restore(&self, image: &ChannelImage, budget: &Arc<Budget>, longest_delay: Duration) {
+        let mut state = self.state();
+        state.is_paused = image.is_paused;
+        let now = (wall_clock(), Instant::now());
+        for stored in image.messages.values() {
+            let message = Message::restore(stored, budget);
+            // Were the clock set back, the message would wait for ever.
+            let left = u64::try_from(stored.due - now.0).map_or(Duration::ZERO, Duration::from_nanos);
+            let left = left.min(longest_delay);
+            state.messages += 1;
+            if left.is_zero() {
+                state.queue.push_back(message);
+            } else {
+                state.deferred.insert((now.1 + left, message.id), message);
+            }
+        }
+        self.rearm.notify_one();
     }
 
     /// Takes messages from the topic.
@@ -159,8 +192,9 @@ impl Channel {
 
     pub(super) fn finish(&self, client: &Client, id: Option<u64>) -> Result<(), NotIts> {
         let mut state = self.state();
-        state.take(client, id)?;
+        let id = state.take(client, id)?.message.id;
         client.finished.fetch_add(1, Ordering::Relaxed);
+        self.note(|topic, channel| Record::Finish { topic, channel, id });
         Ok(())
     }
 
@@ -169,6 +203,9 @@ impl Channel {
         let message = state.take(client, id)?.message;
         client.requeued.fetch_add(1, Ordering::Relaxed);
         state.requeues += 1;
+        let (id, attempts) = (message.id, message.attempts);
+        let due = if delay.is_zero() { 0 } else { wall_clock() + nanoseconds(delay) };
+        self.note(|topic, channel| Record::Requeue { topic, channel, id, attempts, due });
         if delay.is_zero() {
             self.enqueue(&mut state, message);
         } else {
@@ -223,28 +260,26 @@ impl Channel {
     }
 
     pub(super) fn pause(&self, is_paused: bool) {
-        self.state().is_paused = is_paused;
+        let mut state = self.state();
+        state.is_paused = is_paused;
+        self.note(|topic, channel| Record::Channel { topic, channel, is_paused });
+        drop(state);
         self.ready.notify_one();
     }
 
     /// Discards every message, those in flight as well.
     pub(super) fn empty(&self) {
         let mut state = self.state();
-        state.queue.clear();
-        state.in_flight.clear();
-        state.timeouts.clear();
-        state.deferred.clear();
-        for client in state.clients.values() {
-            client.in_flight.store(0, Ordering::Relaxed);
-            client.wake.notify_one();
-        }
+        self.note(|topic, channel| Record::EmptyChannel { topic, channel });
+        state.discard();
     }
 
     /// The end of the channel: its messages go, and the connections of its clients close.
     pub(super) fn close(&self) {
         self.closed.cancel();
-        self.empty();
-        for client in self.state().clients.values() {
+        let mut state = self.state();
+        state.discard();
+        for client in state.clients.values() {
             client.close();
         }
     }
@@ -322,6 +357,17 @@ pub(super) struct Terms {
 }
 
 impl State {
+    fn discard(&mut self) {
+        self.queue.clear();
+        self.in_flight.clear();
+        self.timeouts.clear();
+        self.deferred.clear();
+        for client in self.clients.values() {
+            client.in_flight.store(0, Ordering::Relaxed);
+            client.wake.notify_one();
+        }
+    }
+
     fn check(&self, client: &Client, id: Option<u64>) -> Result<u64, NotIts> {
         let id = id.ok_or(NotIts::NotInFlight)?;
         let flight = self.in_flight.get(&id).ok_or(NotIts::NotInFlight)?;

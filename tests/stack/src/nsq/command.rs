@@ -10,7 +10,7 @@ const LONGEST_LINE: usize = 16 * 1024;
 
 /// A command, complete and well formed. Bodies are slices of what was read.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Command<'a> {
+pub(super) enum Command<'a> {
     Identify(&'a [u8]),
     Auth(&'a [u8]),
     Sub {
@@ -37,32 +37,18 @@ pub enum Command<'a> {
 
 /// What the parser makes of the bytes.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Step<'a> {
+pub(super) enum Step<'a> {
     /// A command, and how many bytes it took.
     Command(Command<'a>, usize),
     /// More bytes are needed; if none come, this is the error, unless the line itself is unfinished.
-    Incomplete(Option<Truncated>),
+    Incomplete(Option<Refusal>),
     /// A command line without an end: the connection closes without an answer.
     Endless,
 }
 
-/// What is missing of a command whose line is complete.
-#[derive(Debug, PartialEq, Eq, Clone, Copy)]
-pub struct Truncated {
-    code: &'static str,
-    command: &'static str,
-    part: &'static str,
-}
-
-impl From<Truncated> for Refusal {
-    fn from(missing: Truncated) -> Self {
-        Self::fatal(missing.code, format!("{} failed to read {}", missing.command, missing.part))
-    }
-}
-
 /// An error that the client is told.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub(super) struct Refusal {
     code: &'static str,
     text: Vec<u8>,
     /// The connection closes after it.
@@ -84,14 +70,14 @@ impl Refusal {
     }
 
     /// The body of the error frame.
-    pub fn frame(&self) -> Vec<u8> {
+    pub(super) fn frame(&self) -> Vec<u8> {
         [self.code.as_bytes(), b" ", &self.text].concat()
     }
 }
 
 /// Where a connection stands. The numbers are those of the statistics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
+pub(super) enum Stage {
     Init = 0,
     Subscribed = 3,
     Closing = 4,
@@ -99,15 +85,15 @@ pub enum Stage {
 
 /// The limits that decide whether a command is well formed.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    pub max_msg_size: usize,
-    pub max_body_size: usize,
-    pub max_rdy_count: i64,
-    pub max_req_timeout: Duration,
+pub(super) struct Limits {
+    pub(super) msg_size: usize,
+    pub(super) body_size: usize,
+    pub(super) rdy_count: i64,
+    pub(super) req_timeout: Duration,
 }
 
 /// The first command in the bytes.
-pub fn parse<'a>(input: &'a [u8], stage: Stage, limits: &Limits) -> Result<Step<'a>, Refusal> {
+pub(super) fn parse<'a>(input: &'a [u8], stage: Stage, limits: &Limits) -> Result<Step<'a>, Refusal> {
     let window = &input[..input.len().min(LONGEST_LINE)];
     let Some(end) = window.iter().position(|byte| *byte == b'\n') else {
         return Ok(if window.len() == LONGEST_LINE { Step::Endless } else { Step::Incomplete(None) });
@@ -192,7 +178,7 @@ impl<'a, W: Iterator<Item = &'a [u8]>> Reader<'a, '_, W> {
         let id = id.try_into().map_err(|_| Refusal::fatal("E_INVALID", "Invalid Message ID"))?;
         let unreadable = || Refusal::fatal("E_INVALID", [b"REQ could not parse timeout ", delay].concat());
         let nanoseconds = nanoseconds(decimal(delay).ok_or_else(unreadable)?);
-        let delay = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(0)).min(self.limits.max_req_timeout);
+        let delay = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(0)).min(self.limits.req_timeout);
         self.done(Command::Requeue(id, delay))
     }
 
@@ -206,7 +192,7 @@ impl<'a, W: Iterator<Item = &'a [u8]>> Reader<'a, '_, W> {
             let unreadable = || Refusal::fatal("E_INVALID", [b"RDY could not parse count ", word].concat());
             count = decimal(word).ok_or_else(unreadable)?.cast_signed();
         }
-        let most = self.limits.max_rdy_count;
+        let most = self.limits.rdy_count;
         if !(0..=most).contains(&count) {
             return Err(Refusal::fatal("E_INVALID", format!("RDY count {count} out of range 0-{most}")));
         }
@@ -232,9 +218,9 @@ impl<'a, W: Iterator<Item = &'a [u8]>> Reader<'a, '_, W> {
         if command == "AUTH" && self.words.next().is_some() {
             return Err(Refusal::fatal("E_INVALID", "AUTH invalid number of parameters"));
         }
-        let missing = |part| Step::Incomplete(Some(Truncated { code: "E_BAD_BODY", command, part }));
+        let missing = |part| lacking("E_BAD_BODY", command, part);
         let Some(size) = self.length() else { return Ok(missing("body size")) };
-        let most = self.limits.max_body_size;
+        let most = self.limits.body_size;
         if i64::from(size) > i64::try_from(most).unwrap_or(i64::MAX) {
             return Err(Refusal::fatal("E_BAD_BODY", format!("{command} body too big {size} > {most}")));
         }
@@ -256,7 +242,7 @@ impl<'a, W: Iterator<Item = &'a [u8]>> Reader<'a, '_, W> {
             topic = valid_name(name).ok_or_else(|| Refusal::fatal("E_BAD_TOPIC", invalid()))?;
             let unreadable = || Refusal::fatal("E_INVALID", [b"DPUB could not parse timeout ", word].concat());
             let milliseconds = decimal(word).ok_or_else(unreadable)?;
-            let most = self.limits.max_req_timeout;
+            let most = self.limits.req_timeout;
             let wanted = u64::try_from(nanoseconds(milliseconds)).ok().map(Duration::from_nanos);
             let out_of_range = || format!("DPUB timeout {milliseconds} out of range 0-{}", most.as_millis());
             let within = wanted.filter(|delay| *delay <= most);
@@ -264,11 +250,11 @@ impl<'a, W: Iterator<Item = &'a [u8]>> Reader<'a, '_, W> {
         } else {
             topic = self.topic(command)?;
         }
-        let missing = |part| Step::Incomplete(Some(Truncated { code: "E_BAD_MESSAGE", command, part }));
+        let missing = |part| lacking("E_BAD_MESSAGE", command, part);
         let Some(size) = self.length() else { return Ok(missing("message body size")) };
         let invalid = || Refusal::fatal("E_BAD_MESSAGE", format!("{command} invalid message body size {size}"));
         let checked = positive(size).ok_or_else(invalid)?;
-        let most = self.limits.max_msg_size;
+        let most = self.limits.msg_size;
         if checked > most {
             return Err(Refusal::fatal("E_BAD_MESSAGE", format!("{command} message too big {size} > {most}")));
         }
@@ -278,19 +264,25 @@ impl<'a, W: Iterator<Item = &'a [u8]>> Reader<'a, '_, W> {
 
     fn publish_many(mut self) -> Parsed<'a> {
         let topic = self.topic("MPUB")?;
-        let missing = |part| Step::Incomplete(Some(Truncated { code: "E_BAD_BODY", command: "MPUB", part }));
+        let missing = |part| lacking("E_BAD_BODY", "MPUB", part);
         let Some(size) = self.length() else { return Ok(missing("body size")) };
         let invalid = || Refusal::fatal("E_BAD_BODY", format!("MPUB invalid body size {size}"));
         let checked = positive(size).ok_or_else(invalid)?;
-        let most = self.limits.max_body_size;
+        let most = self.limits.body_size;
         if checked > most {
             return Err(Refusal::fatal("E_BAD_BODY", format!("MPUB body too big {size} > {most}")));
         }
-        let Some(body) = self.input.get(self.at..self.at + checked) else { return Ok(missing("message body")) };
-        let (bodies, used) = split_many(body, self.limits)?;
-        // What the messages leave of the announced length is read as the next command, as nsqd does.
-        self.at += used;
-        self.done(Command::PublishMany { topic, bodies })
+        // The messages say themselves where they end. What they leave of the announced length is read as the next
+        // command, as nsqd does.
+        let come = &self.input[self.at..];
+        match split_many(&come[..come.len().min(checked)], self.limits)? {
+            Many::All(bodies, used) => {
+                self.at += used;
+                self.done(Command::PublishMany { topic, bodies })
+            }
+            Many::Missing(refusal) if come.len() >= checked => Err(refusal),
+            Many::Missing(refusal) => Ok(Step::Incomplete(Some(refusal))),
+        }
     }
 
     /// Four bytes, big-endian and signed.
@@ -306,35 +298,52 @@ impl<'a, W: Iterator<Item = &'a [u8]>> Reader<'a, '_, W> {
     }
 }
 
-/// The messages in the body of an MPUB, and how many bytes they take.
-pub(super) fn split_many<'a>(body: &'a [u8], limits: &Limits) -> Result<(Vec<&'a [u8]>, usize), Refusal> {
+/// The body of an MPUB, as far as it has come.
+pub(super) enum Many<'a> {
+    /// The messages, and how many bytes they take.
+    All(Vec<&'a [u8]>, usize),
+    /// More bytes are needed; if none come, this is the error.
+    Missing(Refusal),
+}
+
+pub(super) fn split_many<'a>(body: &'a [u8], limits: &Limits) -> Result<Many<'a>, Refusal> {
     let mut at = 0;
     let mut take = |count: usize| {
-        let bytes = body.get(at..at + count);
+        let bytes = body.get(at..at + count)?;
         at += count;
-        bytes
+        Some(bytes)
     };
     let number = |bytes: &[u8]| i32::from_be_bytes(bytes.try_into().unwrap_or_default());
-    let count = take(4).map(number);
-    let count = count.ok_or_else(|| Refusal::fatal("E_BAD_BODY", "MPUB failed to read message count"))?;
+    let Some(count) = take(4).map(number) else {
+        return Ok(Many::Missing(Refusal::fatal("E_BAD_BODY", "MPUB failed to read message count")));
+    };
     // Each message takes five bytes or more.
-    let most = limits.max_body_size.saturating_sub(4) / 5;
+    let most = limits.body_size.saturating_sub(4) / 5;
     let invalid = || Refusal::fatal("E_BAD_BODY", format!("MPUB invalid message count {count}"));
     let count = positive(count).filter(|count| *count <= most).ok_or_else(invalid)?;
     let mut bodies = Vec::with_capacity(count.min(body.len() / 5 + 1));
     for index in 0..count {
-        let unread = || format!("MPUB failed to read message({index}) body size");
-        let size = take(4).map(number).ok_or_else(|| Refusal::fatal("E_BAD_MESSAGE", unread()))?;
+        let Some(size) = take(4).map(number) else {
+            let text = format!("MPUB failed to read message({index}) body size");
+            return Ok(Many::Missing(Refusal::fatal("E_BAD_MESSAGE", text)));
+        };
         let invalid = || format!("MPUB invalid message({index}) body size {size}");
         let checked = positive(size).ok_or_else(|| Refusal::fatal("E_BAD_MESSAGE", invalid()))?;
-        let most = limits.max_msg_size;
+        let most = limits.msg_size;
         if checked > most {
             return Err(Refusal::fatal("E_BAD_MESSAGE", format!("MPUB message too big {size} > {most}")));
         }
-        let unread = || Refusal::fatal("E_BAD_MESSAGE", "MPUB failed to read message body");
-        bodies.push(take(checked).ok_or_else(unread)?);
+        let Some(bytes) = take(checked) else {
+            return Ok(Many::Missing(Refusal::fatal("E_BAD_MESSAGE", "MPUB failed to read message body")));
+        };
+        bodies.push(bytes);
     }
-    Ok((bodies, at))
+    Ok(Many::All(bodies, at))
+}
+
+/// The step for a command of which a part is missing.
+fn lacking(code: &'static str, command: &str, part: &str) -> Step<'static> {
+    Step::Incomplete(Some(Refusal::fatal(code, format!("{command} failed to read {part}"))))
 }
 
 /// A name of a topic or channel: 1 to 64 of letters, digits, `.`, `_` and `-`, then perhaps `#ephemeral`.
@@ -391,3 +400,6 @@ fn nanoseconds(milliseconds: u64) -> i64 {
 fn positive(number: i32) -> Option<usize> {
     usize::try_from(number).ok().filter(|number| *number > 0)
 }
+
+#[cfg(test)]
+mod tests;

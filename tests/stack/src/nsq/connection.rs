@@ -14,13 +14,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use super::broker::{Broker, Refused};
+use super::broker::Broker;
 use super::channel::{Channel, NotIts, Terms};
 use super::client::Client;
 use super::command::{Command, Refusal, Stage, Step, parse};
 use super::identify::{self, HEARTBEAT};
 use super::message::{ID_LENGTH, id_of};
-use super::topic::Topic;
+use super::topic::{Refused, Topic};
 
 /// The first bytes of the protocol that we speak.
 const MAGIC: &[u8; 4] = b"  V2";
@@ -200,7 +200,7 @@ impl Connection {
                     outcome.err()
                 }
                 Ok(Step::Incomplete(missing)) => match missing.filter(|_| is_end) {
-                    Some(missing) => Some(missing.into()),
+                    Some(missing) => Some(missing),
                     None => return Ok(true),
                 },
                 Ok(Step::Endless) => return Ok(false),

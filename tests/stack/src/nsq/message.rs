@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::journal::Stored;
+
 /// Bytes of a message id on the wire: the id in lower-case hexadecimal.
 pub(super) const ID_LENGTH: usize = 16;
 
@@ -34,7 +36,7 @@ impl Message {
 
     /// The same message for another channel. It was accepted already, so the budget cannot refuse it.
     pub(super) fn copy(&self) -> Self {
-        let share = self.share.again();
+        let share = self.share.budget.take_anyway(self.share.size);
         Self {
             id: self.id,
             timestamp: self.timestamp,
@@ -43,6 +45,20 @@ impl Message {
             delay: self.delay,
             share,
         }
+    }
+
+    /// A message of an earlier run of the server, which the budget cannot refuse either.
+    pub(super) fn restore(stored: &Stored, budget: &Arc<Budget>) -> Self {
+        let Stored { id, timestamp, attempts, body, .. } = stored;
+        let share = budget.take_anyway(body.len() + OVERHEAD);
+        let (id, timestamp, attempts, body) = (*id, *timestamp, *attempts, Arc::clone(body));
+        Self { id, timestamp, attempts, body, delay: Duration::ZERO, share }
+    }
+
+    /// As the journal has it before it is in a channel.
+    pub(super) fn stored(&self) -> Stored {
+        let (id, timestamp, attempts, body) = (self.id, self.timestamp, self.attempts, Arc::clone(&self.body));
+        Stored { id, timestamp, attempts, due: nanoseconds(self.delay), body }
     }
 
     /// Appends the frame that a consumer receives.
@@ -90,12 +106,22 @@ impl Ids {
         let last = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).unwrap_or_default();
         now.max(last + 1)
     }
+
+    /// From now on ids are greater than this one.
+    pub(super) fn pass(&self, id: u64) {
+        self.0.fetch_max(id, Ordering::Relaxed);
+    }
 }
 
 /// Nanoseconds since 1970.
 pub(super) fn wall_clock() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Nanoseconds of a delay.
+pub(super) fn nanoseconds(delay: Duration) -> i64 {
+    i64::try_from(delay.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// The memory that messages may take in one server.
@@ -123,6 +149,11 @@ impl Budget {
         let share = Share { budget: Arc::clone(self), size };
         if before + size > self.limit { Err(Full) } else { Ok(share) }
     }
+
+    fn take_anyway(self: &Arc<Self>, size: usize) -> Share {
+        self.used.fetch_add(size, Ordering::Relaxed);
+        Share { budget: Arc::clone(self), size }
+    }
 }
 
 /// A part of the budget; given back when dropped.
@@ -130,13 +161,6 @@ impl Budget {
 pub(super) struct Share {
     budget: Arc<Budget>,
     size: usize,
-}
-
-impl Share {
-    fn again(&self) -> Self {
-        self.budget.used.fetch_add(self.size, Ordering::Relaxed);
-        Self { budget: Arc::clone(&self.budget), size: self.size }
-    }
 }
 
 impl Drop for Share {
@@ -158,7 +182,8 @@ mod tests {
 
     #[test]
     fn ids_only_grow() {
-        let ids = Ids(AtomicU64::new(u64::MAX / 2));
+        let ids = Ids::default();
+        ids.pass(u64::MAX / 2);
         let given: Vec<u64> = (0..1000).map(|_| ids.next()).collect();
         assert!(given.is_sorted_by(|a, b| a < b) && given[0] > u64::MAX / 2);
     }

@@ -1,16 +1,17 @@
 //! NSQ: an nsqd and an nsqlookupd in the process, as version 1.2.0 behaves. The README lists what differs.
 //!
 //! `connection` speaks the TCP protocol that `command` parses, `api` the HTTP one; both act on the `broker`, whose
-//! `topic`s and `channel`s hold the messages. `peer` registers them with nsqlookupds; `lookupd` is one.
+//! `topic`s and `channel`s hold the messages, the `journal` keeps them over a restart. `peer` registers them with nsqlookupds; `lookupd` is one.
 
 mod api;
 mod broker;
 mod channel;
 mod client;
-pub mod command;
+mod command;
 mod connection;
 mod http;
 mod identify;
+mod journal;
 mod lookupd;
 mod message;
 mod peer;
@@ -19,6 +20,7 @@ mod tasks;
 mod topic;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +59,8 @@ pub struct Options {
     pub max_rdy_count: i64,
     /// Bytes that all messages held may take; beyond that publishing is refused.
     pub max_memory: usize,
+    /// Where messages are kept over a restart; made if it is not there. None: they end with the server.
+    pub data: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -74,6 +78,7 @@ impl Default for Options {
             max_body_size: 5 * 1024 * 1024,
             max_rdy_count: 2500,
             max_memory: 512 * 1024 * 1024,
+            data: None,
         }
     }
 }
@@ -92,7 +97,8 @@ impl Nsqd {
         let http = tasks::listen(options.http, "nsqd's HTTP port").await?;
         let (tasks, stopper) = tasks::tasks();
         let lookupds = options.lookupd.clone();
-        let broker = Arc::new(Broker::new(options, tcp.local_addr()?, http.local_addr()?, tasks.clone()));
+        let broker = Broker::new(options, tcp.local_addr()?, http.local_addr()?, tasks.clone())?;
+        let broker = Arc::new(broker);
         for address in lookupds {
             tasks.spawn(peer::inform(Arc::clone(&broker), address));
         }

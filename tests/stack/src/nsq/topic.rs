@@ -1,12 +1,14 @@
 //! A topic: hands each message to every channel, and keeps it while there is none or while it is paused.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use std::{io, mem};
 
 use serde_json::{Value, json};
 
 use super::channel::{Channel, EPHEMERAL_LENGTH};
+use super::journal::{Journal, Record, Stored, TopicImage};
 use super::message::{Budget, Full, Message, Share};
 use super::tasks::Tasks;
 
@@ -19,6 +21,8 @@ pub(super) struct Topic {
     pub(super) name: String,
     pub(super) is_ephemeral: bool,
     state: Mutex<State>,
+    /// Where changes are written, if anywhere.
+    journal: Option<Arc<Journal>>,
     _share: Share,
 }
 
@@ -34,15 +38,69 @@ struct State {
     bytes: u64,
 }
 
-/// The topic was deleted while one published to it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Exiting;
+/// Why a publication was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refused {
+    #[error("the messages held take all memory that they may")]
+    Full,
+    /// The topic was deleted meanwhile.
+    #[error("exiting")]
+    Exiting,
+    #[error("the journal cannot be written: {0}")]
+    Journal(#[from] io::Error),
+}
+
+impl From<Full> for Refused {
+    fn from(_: Full) -> Self {
+        Self::Full
+    }
+}
 
 impl Topic {
-    pub(super) fn new(name: &str, budget: &Arc<Budget>) -> Result<Self, Full> {
+    /// The topic is written to the journal unless it is ephemeral.
+    pub(super) fn new(name: &str, budget: &Arc<Budget>, journal: Option<&Arc<Journal>>) -> Result<Self, Full> {
         let is_ephemeral = name.ends_with("#ephemeral");
         let share = budget.take(COST)?;
-        Ok(Self { name: name.to_owned(), is_ephemeral, state: Mutex::default(), _share: share })
+        let journal = journal.filter(|_| !is_ephemeral).cloned();
+        Ok(Self { name: name.to_owned(), is_ephemeral, state: Mutex::default(), journal, _share: share })
+    }
+
+    /// Writes a change to the journal. Under the lock, so that the journal has the changes in their order.
+    fn note<'a>(&'a self, record: impl FnOnce(&'a str) -> Record<'a>) {
+        if let Some(journal) = &self.journal {
+            journal.note(record(&self.name));
+        }
+    }
+
+    /// Takes back what it held in an earlier run of the server, with its channels.
+    pub(super) fn restore(
+        &self,
+        image: &TopicImage,
+        budget: &Arc<Budget>,
+        tasks: &Tasks,
+        longest_delay: Duration,
+    ) -> Result<(), Full> {
+        let mut state = self.state();
+        state.is_paused = image.is_paused;
+        state.is_started = true;
+        for (name, image) in &image.channels {
+            let channel = Arc::new(Channel::new(name, budget.take(COST)?, self.journal_for_channel()));
+            channel.restore(image, budget, longest_delay);
+            tasks.spawn(Arc::clone(&channel).run_clock());
+            state.channels.insert(name.clone(), channel);
+        }
+        let message = |stored: &Stored| {
+            let mut message = Message::restore(stored, budget);
+            message.delay = Duration::from_nanos(u64::try_from(stored.due).unwrap_or_default());
+            message
+        };
+        state.backlog.extend(image.backlog.values().map(message));
+        state.pass_on();
+        Ok(())
+    }
+
+    fn journal_for_channel(&self) -> Option<(Arc<Journal>, String)> {
+        self.journal.clone().map(|journal| (journal, self.name.clone()))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -50,10 +108,14 @@ impl Topic {
     }
 
     /// Accepts messages: they stand in all channels, or in the backlog, when this returns.
-    pub(super) fn publish(&self, messages: impl IntoIterator<Item = Message>) -> Result<(), Exiting> {
+    pub(super) fn publish(&self, messages: Vec<Message>) -> Result<(), Refused> {
         let mut state = self.state();
         if state.is_deleted {
-            return Err(Exiting);
+            return Err(Refused::Exiting);
+        }
+        if let Some(journal) = &self.journal {
+            let record = |message: &Message| Record::Publish { topic: &self.name, message: message.stored() };
+            journal.write(messages.iter().map(record))?;
         }
         let (mut count, mut bytes) = (0, 0);
         for message in messages {
@@ -80,7 +142,10 @@ impl Topic {
         if let Some(channel) = state.channels.get(name) {
             return Ok((Arc::clone(channel), false));
         }
-        let channel = Arc::new(Channel::new(name, budget.take(COST)?));
+        let channel = Arc::new(Channel::new(name, budget.take(COST)?, self.journal_for_channel()));
+        if !channel.is_ephemeral {
+            self.note(|topic| Record::Channel { topic, channel: name, is_paused: false });
+        }
         state.channels.insert(name.to_owned(), Arc::clone(&channel));
         tasks.spawn(Arc::clone(&channel).run_clock());
         state.pass_on();
@@ -95,6 +160,7 @@ impl Topic {
     pub(super) fn remove_channel(&self, name: &str) -> Option<(Arc<Channel>, usize)> {
         let mut state = self.state();
         let channel = state.channels.remove(name)?;
+        self.note(|topic| Record::DropChannel { topic, channel: name });
         Some((channel, state.channels.len()))
     }
 
@@ -112,12 +178,23 @@ impl Topic {
     pub(super) fn pause(&self, is_paused: bool) {
         let mut state = self.state();
         state.is_paused = is_paused;
+        self.note(|topic| Record::Topic { topic, is_paused });
         state.pass_on();
     }
 
     /// Discards what waits in the topic itself.
     pub(super) fn empty(&self) {
-        self.state().backlog.clear();
+        let mut state = self.state();
+        self.note(|topic| Record::EmptyTopic { topic });
+        state.backlog.clear();
+    }
+
+    /// Discards what the channel holds. Under the lock of the topic, so that the journal does not have it before a
+    /// message that it discards.
+    pub(super) fn empty_channel(&self, channel: &Channel) {
+        let state = self.state();
+        channel.empty();
+        drop(state);
     }
 
     /// The end of the topic, with its channels.

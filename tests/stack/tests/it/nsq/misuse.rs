@@ -21,11 +21,14 @@ on_both! {
 
 async fn half_a_frame_is_told_when_the_client_says_no_more(kind: Kind) {
     let server = nsqd(kind, Options::default()).await;
-    let cases: [(&[u8], &str); 6] = [
+    let cases: [(&[u8], &str); 9] = [
         (b"PUB t\n", "E_BAD_MESSAGE PUB failed to read message body size"),
         (b"PUB t\n\0\0\0\x02x", "E_BAD_MESSAGE PUB failed to read message body"),
         (b"DPUB t 1\n\0\0", "E_BAD_MESSAGE DPUB failed to read message body size"),
         (b"MPUB t\n\0", "E_BAD_BODY MPUB failed to read body size"),
+        (b"MPUB t\n\0\0\0\x10\0", "E_BAD_BODY MPUB failed to read message count"),
+        (b"MPUB t\n\0\0\0\x10\0\0\0\x01", "E_BAD_MESSAGE MPUB failed to read message(0) body size"),
+        (b"MPUB t\n\0\0\0\x10\0\0\0\x01\0\0\0\x02x", "E_BAD_MESSAGE MPUB failed to read message body"),
         (b"IDENTIFY\n", "E_BAD_BODY IDENTIFY failed to read body size"),
         (b"IDENTIFY\n\0\0\0\x02{", "E_BAD_BODY IDENTIFY failed to read body"),
     ];

@@ -5,6 +5,7 @@ mod http;
 mod lookupd;
 mod misuse;
 mod protocol;
+mod restart;
 mod server;
 mod wire;
 

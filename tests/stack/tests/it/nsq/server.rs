@@ -30,11 +30,11 @@ pub(crate) fn is_there(test: &str) -> bool {
 pub(crate) struct Server {
     pub(crate) tcp: SocketAddr,
     pub(crate) http: SocketAddr,
-    _alive: Alive,
+    alive: Alive,
 }
 
 enum Alive {
-    Nsqd { _server: Nsqd },
+    Nsqd { server: Nsqd },
     Lookupd { _server: Lookupd },
     Child { _child: Child, _folder: tempfile::TempDir },
 }
@@ -43,7 +43,7 @@ enum Alive {
 pub(crate) async fn nsqd(kind: Kind, options: Options) -> Server {
     if kind == Kind::Ours {
         let server = Nsqd::start(options).await.unwrap();
-        return Server { tcp: server.tcp(), http: server.http(), _alive: Alive::Nsqd { _server: server } };
+        return Server { tcp: server.tcp(), http: server.http(), alive: Alive::Nsqd { server } };
     }
     let folder = tempfile::tempdir().unwrap();
     let milliseconds = |duration: Duration| format!("{}ms", duration.as_millis());
@@ -69,7 +69,7 @@ pub(crate) async fn nsqd(kind: Kind, options: Options) -> Server {
 pub(crate) async fn lookupd(kind: Kind, options: LookupdOptions) -> Server {
     if kind == Kind::Ours {
         let server = Lookupd::start(options).await.unwrap();
-        return Server { tcp: server.tcp(), http: server.http(), _alive: Alive::Lookupd { _server: server } };
+        return Server { tcp: server.tcp(), http: server.http(), alive: Alive::Lookupd { _server: server } };
     }
     let mut command = Command::new("nsqlookupd");
     command.arg(format!("-broadcast-address={}", options.broadcast_address));
@@ -94,10 +94,17 @@ async fn child(mut command: Command, folder: tempfile::TempDir) -> Server {
     }
     // Its log must be read for as long as it lives, or it blocks.
     tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
-    Server { tcp: tcp.unwrap(), http: http.unwrap(), _alive: Alive::Child { _child: child, _folder: folder } }
+    Server { tcp: tcp.unwrap(), http: http.unwrap(), alive: Alive::Child { _child: child, _folder: folder } }
 }
 
 impl Server {
+    /// Ends ours and waits until it has ended.
+    pub(crate) async fn stop(self) {
+        if let Alive::Nsqd { server } = self.alive {
+            server.stop().await;
+        }
+    }
+
     /// Status and body of the answer.
     pub(crate) async fn call(&self, method: &str, path: &str, body: impl Into<Vec<u8>>) -> (u16, String) {
         let request = http_client().request(method.parse().unwrap(), format!("http://{}{path}", self.http));
