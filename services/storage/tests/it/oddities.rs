@@ -1,0 +1,129 @@
+//! Answers that S3 gives rarely: restorations, odd lists, deletions that fail in part.
+
+use storage::{Deleted, Depth, Kind, Restore, Restored, Tier};
+
+use crate::support::stub::{Stub, answer, error};
+use crate::support::{bucket, hasty};
+
+#[tokio::test]
+async fn a_restoration_has_four_good_answers() {
+    let cases = [
+        (200, "", Ok(Restore::Available)),
+        (202, "", Ok(Restore::Accepted)),
+        (409, "RestoreAlreadyInProgress", Ok(Restore::InProgress)),
+        (409, "", Ok(Restore::InProgress)),
+        (403, "InvalidObjectState", Ok(Restore::NotArchived)),
+        (403, "AccessDenied", Err(Kind::Denied)),
+        (404, "NoSuchKey", Err(Kind::NotFound)),
+        (503, "SlowDown", Err(Kind::Throttled)),
+        (500, "InternalError", Err(Kind::Unavailable)),
+        (400, "MalformedXML", Err(Kind::Refused)),
+    ];
+    for (status, code, expected) in cases {
+        let stub = Stub::new(move |_| if status < 300 { answer(status, &[], b"") } else { error(status, code) }).await;
+        let bucket = bucket(&stub.address.to_string(), hasty(), "archive").await;
+        let got = bucket.restore("key", 10, Tier::Standard).await.map_err(|error| error.kind());
+        assert_eq!(got, expected, "{status} {code}");
+        let request = &stub.requests()[0];
+        assert!(request.line.starts_with("POST /archive/key?restore"), "{}", request.line);
+        let body = String::from_utf8(request.body.clone()).unwrap();
+        let inside =
+            "<Days>10</Days><GlacierJobParameters><Tier>Standard</Tier></GlacierJobParameters></RestoreRequest>";
+        assert!(body.ends_with(inside), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_restored_copy_has_an_end() {
+    let until = time::macros::datetime!(2026-12-21 00:00:00 UTC);
+    let cases = [
+        (None, Restored::No),
+        (Some("ongoing-request=\"true\""), Restored::Ongoing),
+        (
+            Some("ongoing-request=\"false\", expiry-date=\"Mon, 21 Dec 2026 00:00:00 GMT\""),
+            Restored::Until(Some(until)),
+        ),
+        (Some("ongoing-request=\"false\""), Restored::Until(None)),
+        (Some("ongoing-request=\"false\", expiry-date=\"soon\""), Restored::Until(None)),
+    ];
+    for (header, expected) in cases {
+        let stub = Stub::new(move |_| {
+            let mut headers = vec![("ETag", "\"e\""), ("x-amz-storage-class", "DEEP_ARCHIVE")];
+            headers.extend(header.map(|value| ("x-amz-restore", value)));
+            answer(200, &headers, b"")
+        })
+        .await;
+        let stat = bucket(&stub.address.to_string(), hasty(), "archive").await.stat("key").await.unwrap();
+        assert_eq!(stat.restored, expected, "{header:?}");
+        assert_eq!(stat.storage_class.as_deref(), Some("DEEP_ARCHIVE"));
+    }
+}
+
+#[tokio::test]
+async fn an_archived_object_is_not_read() {
+    let stub = Stub::new(|_| error(403, "InvalidObjectState")).await;
+    let error = bucket(&stub.address.to_string(), hasty(), "archive").await.get("key").await.unwrap_err();
+    assert_eq!((error.kind(), error.is_transient()), (Kind::Archived, false), "{error}");
+}
+
+#[tokio::test]
+async fn a_list_that_goes_round_in_circles_ends() {
+    for token in ["<NextContinuationToken>same</NextContinuationToken>", ""] {
+        let stub = Stub::new(move |_| {
+            let body = format!("<ListBucketResult><IsTruncated>true</IsTruncated>{token}</ListBucketResult>");
+            answer(200, &[], body.as_bytes())
+        })
+        .await;
+        let mut list = bucket(&stub.address.to_string(), hasty(), "bucket").await.list("", Depth::All);
+        let error = loop {
+            match list.page().await {
+                Ok(page) => assert!(page.is_some()),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), Kind::Malformed, "{error}");
+        assert!(stub.requests().len() <= 2);
+    }
+}
+
+#[tokio::test]
+async fn a_list_without_etags_or_sizes_is_none() {
+    for entry in ["<Key>k</Key><Size>1</Size>", "<Key>k</Key><ETag>e</ETag>", "<Size>1</Size><ETag>e</ETag>"] {
+        let stub = Stub::new(move |_| {
+            let body = format!("<ListBucketResult><Contents>{entry}</Contents></ListBucketResult>");
+            answer(200, &[], body.as_bytes())
+        })
+        .await;
+        let error =
+            bucket(&stub.address.to_string(), hasty(), "b").await.list("", Depth::All).page().await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Malformed, "{entry}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_tells_what_was_gone_is_believed() {
+    let stub = Stub::new(|_| error(404, "NoSuchKey")).await;
+    let gone = bucket(&stub.address.to_string(), hasty(), "bucket").await;
+    assert_eq!(gone.delete("key").await.unwrap(), Deleted::Before);
+    let stub = Stub::new(|_| answer(204, &[], b"")).await;
+    assert_eq!(bucket(&stub.address.to_string(), hasty(), "bucket").await.delete("key").await.unwrap(), Deleted::Now);
+}
+
+#[tokio::test]
+async fn deletions_fail_one_by_one() {
+    let stub = Stub::new(|_| {
+        let failed =
+            |key: &str, code: &str| format!("<Error><Key>{key}</Key><Code>{code}</Code><Message>m</Message></Error>");
+        let all = [failed("locked", "AccessDenied"), failed("gone", "NoSuchKey"), failed("busy", "SlowDown")].concat();
+        answer(200, &[], format!("<DeleteResult>{all}</DeleteResult>").as_bytes())
+    })
+    .await;
+    let bucket = bucket(&stub.address.to_string(), hasty(), "bucket").await;
+    let keys: Vec<String> = ["locked", "gone", "busy", "fine"].map(ToOwned::to_owned).to_vec();
+    let failed = bucket.delete_many(&keys).await.unwrap();
+    let failed: Vec<_> = failed.iter().map(|error| (error.key().unwrap(), error.kind())).collect();
+    assert_eq!(failed, [("locked", Kind::Denied), ("busy", Kind::Throttled)]);
+    let request = &stub.requests()[0];
+    let md5 = aws_smithy_types::base64::encode(<md5::Md5 as md5::Digest>::digest(&request.body));
+    assert_eq!(request.header("content-md5"), Some(md5.as_str()));
+}
