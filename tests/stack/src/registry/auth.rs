@@ -11,6 +11,10 @@ use super::store::{Result, Store, User};
 /// bcrypt is slow on purpose, and the workers send their key with each of thousands of requests.
 static KNOWN: LazyLock<Mutex<HashSet<[u8; 32]>>> = LazyLock::new(Mutex::default);
 
+/// Held while comparing, so that many who come at once with the same key have it compared once, and wrong keys cost no
+/// more than one processor.
+static COMPARING: Mutex<()> = Mutex::new(());
+
 /// More keys than any test has users; then it starts over.
 const MOST_KNOWN: usize = 4096;
 
@@ -39,7 +43,11 @@ fn matches(secret: &str, hash: &str) -> bool {
     digest.update([0]);
     digest.update(secret.as_bytes());
     let fingerprint: [u8; 32] = digest.finalize().into();
-    if KNOWN.lock().unwrap_or_else(PoisonError::into_inner).contains(&fingerprint) {
+    if is_known(&fingerprint) {
+        return true;
+    }
+    let _turn = COMPARING.lock().unwrap_or_else(PoisonError::into_inner);
+    if is_known(&fingerprint) {
         return true;
     }
     let right = bcrypt::verify(secret, hash).unwrap_or(false);
@@ -51,4 +59,8 @@ fn matches(secret: &str, hash: &str) -> bool {
         known.insert(fingerprint);
     }
     right
+}
+
+fn is_known(fingerprint: &[u8; 32]) -> bool {
+    KNOWN.lock().unwrap_or_else(PoisonError::into_inner).contains(fingerprint)
 }

@@ -144,7 +144,9 @@ impl Store {
         };
         let db = self.read();
         let results = record::select(&db, &page, &values)?;
-        let mut count = db.prepare_cached(&format!("SELECT count(*) FROM {}{condition}", R::TABLE))?;
+        // The limit keeps SQLite from merging the two queries, so that joins which the condition does not need are left out.
+        let count = format!("SELECT count(*) FROM (SELECT id FROM {}{condition} LIMIT -1)", R::TABLE);
+        let mut count = db.prepare_cached(&count)?;
         let count = count.query_row(rusqlite::params_from_iter(&values), |row| row.get(0))?;
         Ok(Page { count, results })
     }
@@ -177,16 +179,16 @@ impl Store {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Lets the database grow no further, as a full disk does; `None` lifts it.
-    pub fn limit_size(&self, full: bool) -> Result<()> {
+    /// Lets the database grow no further, as a full disk does.
+    pub fn refuse_growth(&self) -> Result<()> {
         let db = self.writer();
-        let pages: i64 = db.query_row("PRAGMA page_count", [], |row| row.get(0))?;
-        db.query_row(
-            &format!("PRAGMA max_page_count = {}", if full { pages } else { i64::from(u32::MAX) - 1 }),
-            [],
-            |_| Ok(()),
-        )?;
-        Ok(())
+        let pages: u32 = db.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+        limit_pages(&db, pages)
+    }
+
+    /// Lets the database grow again.
+    pub fn allow_growth(&self) -> Result<()> {
+        limit_pages(&self.writer(), u32::MAX - 1)
     }
 
     fn read(&self) -> MutexGuard<'_, Connection> {
@@ -212,6 +214,10 @@ impl Store {
         transaction.commit()?;
         Ok(done)
     }
+}
+
+fn limit_pages(db: &Connection, pages: u32) -> Result<()> {
+    Ok(db.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?)
 }
 
 fn set_up(db: &Connection) -> Result<()> {

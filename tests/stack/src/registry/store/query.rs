@@ -107,10 +107,17 @@ impl Query {
         self
     }
 
-    /// Adds a column to the order, falling if so said.
+    /// Adds a column to the order, smallest first.
     #[must_use]
-    pub fn sort(mut self, column: &str, falling: bool) -> Self {
-        self.order.push((column.to_owned(), falling));
+    pub fn ascending(mut self, column: &str) -> Self {
+        self.order.push((column.to_owned(), false));
+        self
+    }
+
+    /// Adds a column to the order, largest first.
+    #[must_use]
+    pub fn descending(mut self, column: &str) -> Self {
+        self.order.push((column.to_owned(), true));
         self
     }
 

@@ -155,12 +155,12 @@ async fn a_full_disk_is_500_with_nothing_half_done() {
             file
         })
         .collect();
-    peer.registry.store().limit_size(true).unwrap();
+    peer.registry.store().refuse_growth().unwrap();
     let error = peer.client.post("files/create_batch/4", &json!(batch)).await.error(500);
     assert_eq!(error, "ERROR #53100 could not extend file: No space left on device");
     let path = format!("files?intellectual_object_id={}", object["id"]);
     assert_eq!((peer.client.count(&path).await, peer.client.count("checksums").await), (0, 32));
-    peer.registry.store().limit_size(false).unwrap();
+    peer.registry.store().allow_growth().unwrap();
     peer.client.post("files/create_batch/4", &json!(batch)).await.with(201);
     assert_eq!(peer.client.count(&path).await, 200);
 }
