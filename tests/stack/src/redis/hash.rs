@@ -172,6 +172,11 @@ impl Packed {
     }
 
     fn push(&mut self, field: &[u8], value: &[u8]) {
+        let more = field.len() + value.len() + 2;
+        if self.bytes.capacity() - self.bytes.len() < more {
+            // Doubling would leave a third of the memory of many small hashes unused.
+            self.bytes.reserve_exact(more + self.bytes.len() / 8);
+        }
         for piece in [field, value] {
             self.bytes.push(length_of(piece));
             self.bytes.extend_from_slice(piece);
