@@ -1,6 +1,6 @@
 //! Conversations that ours and the real server must answer with the same bytes, in both protocols.
 //!
-//! `conversations.txt` has them: a line with `#` begins one, every other line is a request. `b:` before it sends it on a
+//! The files in `conversations/` have them: a line with `#` begins one, every other line is a request. `b:` before it sends it on a
 //! second connection, `b<` waits there for a message that answers no request, `~` compares the lines of the reply without
 //! their order, and `?` the time that is left by its first digit and its length.
 
@@ -11,6 +11,8 @@ use std::net::SocketAddr;
 use stack::redis::Options;
 
 use super::client::{Client, Real, ours};
+
+const CONVERSATIONS: [&str; 2] = [include_str!("conversations/values.txt"), include_str!("conversations/sessions.txt")];
 
 /// Everything a server says in one conversation, a line per request.
 fn answers(address: SocketAddr, protocol: &str, requests: &[&str]) -> String {
@@ -52,7 +54,7 @@ fn ours_answers_as_the_real_one() {
     let Some(real) = Real::start("redis::conversations", &[]) else { return };
     let ours = ours(Options::default());
     let mut differences = String::new();
-    for conversation in include_str!("conversations.txt").split("# ").skip(1) {
+    for conversation in CONVERSATIONS.iter().flat_map(|file| file.split("# ").skip(1)) {
         let mut lines = conversation.lines().filter(|line| !line.is_empty());
         let title = lines.next().unwrap();
         let requests: Vec<&str> = lines.collect();
