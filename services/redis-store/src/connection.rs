@@ -1,7 +1,7 @@
 //! One connection to one database that comes back by itself.
 //!
 //! Why not the crate's `ConnectionManager`: it keeps for good a first connection that failed with anything but an I/O
-//! error, so a worker that starts while Redis is loading its data would never get one.
+//! error, so a worker that starts while Redis has too many clients would never get one.
 
 use std::fmt;
 use std::sync::Arc;

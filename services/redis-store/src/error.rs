@@ -5,14 +5,16 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 /// Redis did not do what was asked. That something is not there is no error.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No connection, no answer in time, or a server that is loading, full or read-only. It may pass.
+    /// No connection, no answer in time, or a server that is loading, full or read-only. It may pass. So may a password
+    /// that is refused: the crate says that too when there are too many clients.
     #[error("Redis is unavailable; could not {doing}")]
     Unavailable {
         doing: String,
         #[source]
         source: RedisError,
     },
-    /// The server understood and refused, or the settings are wrong: a password, a database, a key of another type.
+    /// The server understood and refused, or the settings are wrong: no password, no such database, a key of another
+    /// type.
     #[error("Redis refused to {doing}")]
     Refused {
         doing: String,
@@ -43,15 +45,24 @@ impl Error {
 
 fn may_pass(error: &RedisError) -> bool {
     match error.kind() {
-        ErrorKind::Io | ErrorKind::Parse => true,
-        ErrorKind::Server(kind) => matches!(
-            kind,
+        ErrorKind::Io
+        | ErrorKind::Parse
+        | ErrorKind::AuthenticationFailed
+        | ErrorKind::Server(
             ServerErrorKind::BusyLoading
-                | ServerErrorKind::TryAgain
-                | ServerErrorKind::MasterDown
-                | ServerErrorKind::ReadOnly
-                | ServerErrorKind::ClusterDown
-        ),
-        _ => matches!(error.code(), Some("OOM" | "MISCONF" | "BUSY" | "NOREPLICAS")),
+            | ServerErrorKind::TryAgain
+            | ServerErrorKind::MasterDown
+            | ServerErrorKind::ReadOnly
+            | ServerErrorKind::ClusterDown,
+        ) => true,
+        _ => {
+            let too_many = |detail: Option<&str>| detail.is_some_and(|detail| detail.contains("max number of clients"));
+            let answers = error.clone().into_server_errors();
+            let mut answers = answers.iter().flat_map(|answers| answers.iter());
+            too_many(error.detail())
+                || answers.any(|(_, answer)| {
+                    matches!(answer.code(), "OOM" | "MISCONF" | "BUSY" | "NOREPLICAS") || too_many(answer.details())
+                })
+        }
     }
 }

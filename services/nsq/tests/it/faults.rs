@@ -6,7 +6,7 @@ use std::time::Duration;
 use nsq::{Closed, Consumer, HttpError, Lookup, Lost, Options, PublishError, Publisher, Source, TopicLoad};
 use tokio::time::{Instant, timeout};
 
-use crate::support::wire::{Fake, Then, http};
+use crate::support::wire::{Fake, Then};
 use crate::support::{PATIENCE, fast, name, next, provide_cryptography};
 
 const IDENTIFIED: &str = r#"{"max_rdy_count":2500,"msg_timeout":60000,"max_msg_timeout":900000}"#;
@@ -20,6 +20,12 @@ fn frame(kind: u32, data: &[u8]) -> Vec<u8> {
 fn message(id: &str, body: &str) -> Vec<u8> {
     let data = [&1_i64.to_be_bytes()[..], &1_u16.to_be_bytes(), id.as_bytes(), body.as_bytes()].concat();
     frame(2, &data)
+}
+
+/// An answer over HTTP that closes the connection.
+fn http(status: &str, headers: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}").into_bytes()
 }
 
 /// What a good nsqd says, and then this.

@@ -5,5 +5,6 @@
 
 mod claims;
 mod documents;
+mod faults;
 mod leases;
 mod support;

@@ -1,4 +1,5 @@
-//! The two ends of a wire that misbehaves: a server that says what a test tells it to, and a proxy that cuts.
+//! The two ends of a wire that misbehaves: a server that says what a test tells it to, and a proxy that cuts. The tests
+//! of `redis-store` use it too.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -69,12 +70,6 @@ async fn talk(mut stream: TcpStream, pieces: Vec<Vec<u8>>, then: Then) {
     if then == Then::Waits {
         while stream.read(&mut heard).await.is_ok_and(|count| count > 0) {}
     }
-}
-
-/// An answer over HTTP that closes the connection.
-pub(crate) fn http(status: &str, headers: &str, body: &str) -> Vec<u8> {
-    let length = body.len();
-    format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}").into_bytes()
 }
 
 /// Which way bytes go.

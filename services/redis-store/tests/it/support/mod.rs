@@ -1,6 +1,8 @@
 //! Redis servers to test against, and how to wait for something.
 
 mod real;
+#[path = "../../../../nsq/tests/it/support/wire.rs"]
+pub(crate) mod wire;
 
 use std::time::Duration;
 
@@ -13,14 +15,23 @@ use real::Process;
 /// Which server a test talks to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
+    Embedded,
     Real,
 }
 
 /// A server that ends with the value.
 pub(crate) struct Server {
-    process: Option<Process>,
+    kind: Kind,
+    running: Option<Running>,
     folder: tempfile::TempDir,
     port: u16,
+}
+
+/// Ends with the value.
+#[derive(Debug)]
+enum Running {
+    Embedded { _server: stack::redis::Redis },
+    Real { _process: Process },
 }
 
 /// The longest that anything in these tests may take.
@@ -29,11 +40,15 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// Each test once per kind of server.
 macro_rules! on_every_server {
     ($($test:ident;)*) => {
-        mod real {
+        crate::support::on_every_server! { @ embedded, Embedded: $($test;)* }
+        crate::support::on_every_server! { @ real, Real: $($test;)* }
+    };
+    (@ $module:ident, $kind:ident: $($test:ident;)*) => {
+        mod $module {
             $(
                 #[tokio::test]
                 async fn $test() {
-                    if let Some(server) = crate::support::Server::start(crate::support::Kind::Real, stringify!($test)) {
+                    if let Some(server) = crate::support::Server::start(crate::support::Kind::$kind, stringify!($test)) {
                         super::$test(server).await;
                     }
                 }
@@ -45,14 +60,13 @@ pub(crate) use on_every_server;
 
 impl Server {
     pub(crate) fn start(kind: Kind, test: &str) -> Option<Self> {
-        let Kind::Real = kind;
-        if !real::on_path() {
+        if kind == Kind::Real && !real::on_path() {
             skip(test, "no redis-server on PATH");
             return None;
         }
-        let folder = tempfile::tempdir().unwrap();
-        let (process, port) = Process::start(folder.path(), None);
-        Some(Self { process: Some(process), folder, port })
+        let mut server = Self { kind, running: None, folder: tempfile::tempdir().unwrap(), port: 0 };
+        server.start_again();
+        Some(server)
     }
 
     pub(crate) fn address(&self) -> String {
@@ -69,16 +83,36 @@ impl Server {
         client.get_multiplexed_async_connection().await.unwrap()
     }
 
+    /// Those of all clients, where the server can do that.
+    pub(crate) async fn cut_connections(&self) {
+        if self.kind == Kind::Real {
+            let mut kill = redis::cmd("CLIENT");
+            kill.arg("KILL").arg("TYPE").arg("normal");
+            let _: i64 = kill.query_async(&mut self.raw(0).await).await.unwrap();
+        }
+    }
+
     /// Without saving anything.
     pub(crate) fn stop(&mut self) {
-        self.process = None;
+        self.running = None;
     }
 
     /// At the same place; it is empty.
     pub(crate) fn start_again(&mut self) {
-        let (process, port) = Process::start(self.folder.path(), Some(self.port));
-        self.process = Some(process);
-        assert_eq!(port, self.port);
+        let (running, port) = match self.kind {
+            Kind::Embedded => {
+                let options = stack::redis::Options { port: self.port, ..Default::default() };
+                let server = stack::redis::Redis::start(options).unwrap();
+                let port = server.address().port();
+                (Running::Embedded { _server: server }, port)
+            }
+            Kind::Real => {
+                let (process, port) = Process::start(self.folder.path(), Some(self.port).filter(|port| *port != 0));
+                (Running::Real { _process: process }, port)
+            }
+        };
+        self.running = Some(running);
+        self.port = port;
     }
 }
 

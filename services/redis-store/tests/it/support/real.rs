@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::PATIENCE;
 
 /// A server that runs; killed at the end.
+#[derive(Debug)]
 pub(crate) struct Process(Child);
 
 impl Drop for Process {

@@ -1,0 +1,165 @@
+//! Connections that are cut after each byte, servers that answer wrongly, late or never, and names that lead nowhere.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use model::{IngestFile, IngestObject, Topic};
+use redis::AsyncCommands as _;
+use redis_store::{ClaimTaken, Error, Options, Store};
+use tokio::time::{Instant, timeout};
+
+use crate::support::wire::{Fake, Proxy, Then, Way};
+use crate::support::{Kind, PATIENCE, Server, on_every_server, store_at, until};
+
+on_every_server! {
+    documents_survive_a_cut_at_every_byte;
+    claims_survive_a_cut_at_every_byte;
+}
+
+/// Every cut, each on an item of its own.
+fn cuts(whole: &Proxy) -> impl Iterator<Item = (i64, (Way, u64))> + use<> {
+    let counts = [(Way::Up, whole.count(Way::Up)), (Way::Down, whole.count(Way::Down))];
+    let cuts = counts.into_iter().flat_map(|(way, count)| (0..=count).map(move |cut| (way, cut)));
+    (1..).zip(cuts)
+}
+
+async fn documents_survive_a_cut_at_every_byte(server: Server) {
+    let whole = Proxy::start(server.address(), None).await;
+    save_and_read(&store_at(&whole.address.to_string()), 0).await;
+    let cuts = cuts(&whole);
+    let address = &server.address();
+    let each = stream::iter(cuts).for_each_concurrent(50, |(item, cut)| async move {
+        let proxy = Proxy::start(address.clone(), Some(cut)).await;
+        save_and_read(&store_at(&proxy.address.to_string()), item).await;
+    });
+    each.await;
+}
+
+async fn save_and_read(store: &Store, item: i64) {
+    let object = IngestObject::new("receiving", "bag.tar", "etag", "example.edu", 7, 1);
+    let files = [IngestFile::new("example.edu/bag", "a"), IngestFile::new("example.edu/bag", "b")];
+    // A connection that breaks is replaced unnoticed: all of this can be repeated.
+    store.save_object(item, &object).await.unwrap();
+    store.save_files(item, &files).await.unwrap();
+    let read = store.file(item, "example.edu/bag/b").await.unwrap().unwrap();
+    assert_eq!(model::to_json(&read).unwrap(), model::to_json(&files[1]).unwrap());
+    assert_eq!(store.files(item, 10).next().await.unwrap().unwrap().len(), 2);
+    store.delete_item(item).await.unwrap();
+    assert!(store.object(item, "example.edu/bag").await.unwrap().is_none());
+}
+
+async fn claims_survive_a_cut_at_every_byte(server: Server) {
+    let whole = Proxy::start(server.address(), None).await;
+    take_and_release(&store_at(&whole.address.to_string()), 0).await;
+    let cuts = cuts(&whole);
+    let address = &server.address();
+    let each = stream::iter(cuts).for_each_concurrent(50, |(item, cut)| async move {
+        let proxy = Proxy::start(address.clone(), Some(cut)).await;
+        take_and_release(&store_at(&proxy.address.to_string()), item).await;
+    });
+    each.await;
+    assert!(server.raw(0).await.keys::<_, Vec<String>>("*").await.unwrap().is_empty());
+}
+
+async fn take_and_release(store: &Store, item: i64) {
+    let taken = store.take_claim(item, Topic::IngestRecord, "host", Duration::from_mins(2)).await.unwrap();
+    let ClaimTaken::Ours(held) = taken else { panic!("{item}: {taken:?}: an answer that was lost is not noticed") };
+    assert!(store.claimant(item, Topic::IngestRecord).await.unwrap().is_some());
+    held.release().await.unwrap();
+    assert_eq!(store.claimant(item, Topic::IngestRecord).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_is_not_waited_for_for_ever() {
+    let fake = Fake::start(vec![(vec![], Then::Waits)]).await;
+    let store = store_at(&fake.address.to_string());
+    let (document, lease) = tokio::join!(
+        timeout(PATIENCE, store.object(1, "example.edu/bag")),
+        timeout(PATIENCE, store.take_claim(1, Topic::IngestRecord, "host", PATIENCE)),
+    );
+    assert!(document.unwrap().unwrap_err().is_transient());
+    assert!(lease.unwrap().unwrap_err().is_transient());
+    assert!(timeout(PATIENCE, store.ping()).await.unwrap().unwrap_err().is_transient());
+}
+
+#[tokio::test]
+async fn what_is_not_redis_is_an_error_and_left() {
+    for (bad, transient) in [
+        ("HTTP/1.1 400 Bad Request\r\n\r\n", true),
+        ("*1\r\n", true),
+        ("", true),
+        (":7\r\n", true),
+        ("-ERR unknown command 'HGET'\r\n", false),
+        ("-NOAUTH Authentication required.\r\n", false),
+        ("-LOADING Redis is loading the dataset in memory\r\n", true),
+        ("-OOM command not allowed when used memory > 'maxmemory'.\r\n", true),
+        ("-READONLY You can't write against a read only replica.\r\n", true),
+        ("-MISCONF Redis is configured to save RDB snapshots\r\n", true),
+    ] {
+        let fake = Fake::start(vec![(vec![bad.as_bytes().to_vec()], Then::Closes)]).await;
+        let store = store_at(&fake.address.to_string());
+        let error = timeout(PATIENCE, store.file(1, "x/y/z")).await.unwrap().unwrap_err();
+        assert_eq!(error.is_transient(), transient, "{bad}: {error:?}");
+        assert!(error.to_string().contains("`file:x/y/z` of `1`"), "{error}");
+        let visits = fake.visits();
+        let _ = timeout(PATIENCE, store.file(1, "x/y/z")).await.unwrap();
+        timeout(PATIENCE, fake.visited(visits + 1)).await.unwrap();
+    }
+}
+
+/// A server that had no place for us when we first connected may have one later.
+#[tokio::test]
+async fn a_server_with_too_many_clients_is_asked_again() {
+    let pong = b"+PONG\r\n".to_vec();
+    let full = b"-ERR max number of clients reached\r\n".to_vec();
+    let fake = Fake::start(vec![
+        (vec![pong.clone(); 1000], Then::Waits),
+        (vec![full], Then::Closes),
+        (vec![b"+OK\r\n".to_vec(), pong], Then::Waits),
+    ])
+    .await;
+    let store = store_at(&fake.address.to_string());
+    let error = store.ping().await.unwrap_err();
+    assert!(error.is_transient(), "{error:?}");
+    until("a place", async || store.ping().await).await;
+}
+
+#[tokio::test]
+async fn a_name_that_leads_nowhere_is_an_error() {
+    let store = store_at("no-such-host.invalid:6379");
+    let begun = Instant::now();
+    let error = timeout(PATIENCE, store.object(1, "x")).await.unwrap().unwrap_err();
+    assert!(error.is_transient() && begun.elapsed() < PATIENCE, "{error:?}");
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_told_and_never_shown() {
+    let options = stack::redis::Options { password: Some("richtig".to_owned()), ..Default::default() };
+    let server = stack::redis::Redis::start(options).unwrap();
+    let store = |password: Option<&str>| {
+        let address = server.address().to_string();
+        let password = password.map(str::to_owned);
+        Store::new(&Options { address, password, database: 0, lease_database: 1 }).unwrap()
+    };
+    for wrong in [None, Some("falsch-geheim")] {
+        let error = store(wrong).ping().await.unwrap_err();
+        assert_eq!(matches!(error, Error::Refused { .. }), wrong.is_none(), "{error:?}");
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(cause.to_lowercase().contains("authentication"), "{cause}");
+        assert!(!format!("{error:?}").contains("geheim"));
+    }
+    store(Some("richtig")).ping().await.unwrap();
+}
+
+/// The real server only: stopped for a while, as by a slow command of somebody else.
+#[tokio::test]
+async fn a_slow_server_is_waited_for() {
+    let Some(server) = Server::start(Kind::Real, "a_slow_server_is_waited_for") else { return };
+    let store = server.store();
+    store.ping().await.unwrap();
+    let _: () =
+        redis::cmd("CLIENT").arg("PAUSE").arg(1500).arg("ALL").query_async(&mut server.raw(0).await).await.unwrap();
+    let begun = Instant::now();
+    store.save_object(1, &IngestObject::new("b", "bag.tar", "", "example.edu", 7, 1)).await.unwrap();
+    assert!(begun.elapsed() >= Duration::from_secs(1));
+}
