@@ -3,8 +3,11 @@
 
 #![expect(clippy::print_stdout, reason = "its output is the result")]
 
-use std::io::{self, BufRead as _, BufReader, BufWriter, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{self, BufReader, BufWriter, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -73,13 +76,18 @@ fn main() -> anyhow::Result<()> {
 fn run(arguments: &Arguments, address: SocketAddr, round: usize) -> anyhow::Result<Duration> {
     let topic = format!("bench-{round}-{}", std::process::id());
     let each = arguments.messages / arguments.connections;
-    let done = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let mut consumers = Vec::new();
+    let all = each * arguments.connections;
+    let mut streams = Vec::new();
     for _ in 0..arguments.connections {
         let mut stream = connect(address)?;
         stream.write_all(format!("SUB {topic} bench\nRDY 2500\n").as_bytes())?;
-        let (done, all) = (std::sync::Arc::clone(&done), each * arguments.connections);
-        consumers.push(thread::spawn(move || consume(&stream, &done, all)));
+        streams.push(stream);
+    }
+    let shared = Arc::new((streams, AtomicUsize::new(0)));
+    let mut consumers = Vec::new();
+    for index in 0..arguments.connections {
+        let shared = Arc::clone(&shared);
+        consumers.push(thread::spawn(move || consume(&shared.0, index, &shared.1, all)));
     }
     let started = Instant::now();
     let mut publishers = Vec::new();
@@ -134,32 +142,31 @@ fn publish(arguments: &Arguments, stream: &TcpStream, topic: &str, messages: usi
     Ok(())
 }
 
-/// Finishes messages until all consumers together have finished `all`.
-fn consume(stream: &TcpStream, done: &std::sync::atomic::AtomicUsize, all: usize) -> anyhow::Result<()> {
-    use std::sync::atomic::Ordering::Relaxed;
-    // So that a consumer notices when the others have finished the rest.
-    stream.set_read_timeout(Some(Duration::from_millis(20)))?;
-    let (mut read, mut write) =
-        (BufReader::with_capacity(64 * 1024, stream), BufWriter::with_capacity(64 * 1024, stream));
+/// Finishes messages until all consumers together have finished `all`; the last one closes the connections.
+fn consume(streams: &[TcpStream], index: usize, done: &AtomicUsize, all: usize) -> anyhow::Result<()> {
+    let stream = &streams[index];
+    let mut read = BufReader::with_capacity(64 * 1024, stream);
+    let mut write = BufWriter::with_capacity(64 * 1024, stream);
     let mut frame = Vec::new();
-    while done.load(Relaxed) < all {
+    loop {
         if read.buffer().is_empty() {
             write.flush()?;
-            match read.fill_buf() {
-                Ok([]) => anyhow::bail!("the server closed the connection"),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-                other => other.map(|_| ())?,
-            }
         }
-        if next(&mut read, &mut frame)? == MESSAGE {
-            write.write_all(b"FIN ")?;
-            write.write_all(&frame[ID])?;
-            write.write_all(b"\n")?;
-            done.fetch_add(1, Relaxed);
+        match next(&mut read, &mut frame) {
+            Err(_) if done.load(Relaxed) >= all => return Ok(()),
+            Ok(MESSAGE) => {
+                write.write_all(b"FIN ")?;
+                write.write_all(&frame[ID])?;
+                write.write_all(b"\n")?;
+                if done.fetch_add(1, Relaxed) + 1 == all {
+                    write.flush()?;
+                    return Ok(streams.iter().try_for_each(|stream| stream.shutdown(Shutdown::Both))?);
+                }
+            }
+            Ok(_) => {}
+            Err(error) => return Err(error.into()),
         }
     }
-    write.flush()?;
-    Ok(())
 }
 
 /// Reads one frame: its type, and its body into the buffer.

@@ -113,10 +113,15 @@ impl Connection {
                 }
             }
             let channel = self.subscription.as_ref().filter(|_| self.client.room() > 0).map(|(_, channel)| channel);
+            let was_idle = input.is_empty();
             input.reserve(READ);
             tokio::select! {
                 read = stream.read_buf(&mut input) => {
                     let is_end = read? == 0;
+                    if was_idle && self.heartbeat.is_none() {
+                        // It may have been idle for hours; its time for a command begins with the first byte.
+                        self.last_command = Instant::now();
+                    }
                     if !self.execute(&mut input, &mut stream, is_end).await? || is_end {
                         return self.flush(&mut stream).await;
                     }
