@@ -394,6 +394,50 @@ mod tests {
         }
     }
 
+    /// Answers the first request only, and gives it back.
+    async fn answering(answer: String) -> (String, tokio::task::JoinHandle<String>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                stream.read_buf(&mut request).await.unwrap();
+            }
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            String::from_utf8(request).unwrap()
+        });
+        (address, server)
+    }
+
+    #[tokio::test]
+    async fn a_checksum_that_came_along_is_compared() {
+        for (checksum, is_right) in [("NhCmhg==", true), ("AAAAAA==", false)] {
+            let head = "HTTP/1.1 200 OK\r\nETag: \"e\"\r\nContent-Length: 5";
+            let (address, server) = answering(format!("{head}\r\nx-amz-checksum-crc32: {checksum}\r\n\r\nhello")).await;
+            let local = provider(Local, &address, Scheme::Http);
+            let config = Config { providers: vec![local.clone()], regions: vec![], limits: Limits::default() };
+            let storage = Storage::new(&config).await.unwrap();
+            // As for Amazon, which cannot be had here.
+            let http = aws_smithy_http_client::Builder::new().build_http();
+            let settings = settings(&local, &Limits::default(), http).await.unwrap();
+            let connection = Connection {
+                name: Local,
+                host: Host::of(&local),
+                settings: settings.response_checksum_validation(ResponseChecksumValidation::WhenSupported),
+                known: HashMap::new(),
+                looked_up: Mutex::default(),
+                clients: Mutex::default(),
+            };
+            let bucket = Bucket::new(Arc::new(connection), Arc::clone(&storage.shared), "bucket");
+            let mut download = bucket.get("key").await.unwrap();
+            assert_eq!(download.chunk().await.unwrap().as_deref(), Some(&b"hello"[..]));
+            let end = download.chunk().await;
+            assert_eq!(end.as_ref().err().map(Error::kind), (!is_right).then_some(Kind::Unavailable), "{end:?}");
+            assert!(server.await.unwrap().contains("x-amz-checksum-mode: ENABLED"));
+        }
+    }
+
     #[tokio::test]
     async fn a_bucket_s_region_is_asked_for_once() {
         for (status, header, expected) in [
@@ -405,18 +449,8 @@ mod tests {
             ("403 Forbidden", "", None),
             ("404 Not Found", "", None),
         ] {
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let address = listener.local_addr().unwrap().to_string();
-            let server = tokio::spawn(async move {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let mut request = Vec::new();
-                while !request.ends_with(b"\r\n\r\n") {
-                    stream.read_buf(&mut request).await.unwrap();
-                }
-                let answer = format!("HTTP/1.1 {status}\r\n{header}Content-Length: 0\r\nConnection: close\r\n\r\n");
-                stream.write_all(answer.as_bytes()).await.unwrap();
-                String::from_utf8(request).unwrap()
-            });
+            let answer = format!("HTTP/1.1 {status}\r\n{header}Content-Length: 0\r\nConnection: close\r\n\r\n");
+            let (address, server) = answering(answer).await;
             let provider = provider(Local, &address, Scheme::Http);
             let config = Config { providers: vec![provider], regions: vec![], limits: Limits::default() };
             let storage = Storage::new(&config).await.unwrap();

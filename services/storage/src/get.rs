@@ -90,7 +90,7 @@ impl Download {
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             if self.rest.is_empty() {
-                return Ok(None);
+                return self.end().await;
             }
             let trouble = match self.receive().await {
                 Ok(bytes) => {
@@ -118,6 +118,18 @@ impl Download {
     /// The bytes as a reader. Its errors hold an [`Error`] (`std::io::Error::downcast`).
     pub fn into_reader(self) -> impl AsyncBufRead + Send + 'static {
         StreamReader::new(Box::pin(self.into_stream().map(|chunk| chunk.map_err(std::io::Error::other))))
+    }
+
+    /// The end of a body is where the SDK compares the checksum that Amazon sent along.
+    async fn end(&mut self) -> Result<Option<Bytes>, Error> {
+        let Some(mut body) = self.body.take() else { return Ok(None) };
+        match self.pace.wait(body.next()).await {
+            Ok(Some(Err(error))) => {
+                let target = self.bucket.target("GET", &self.key);
+                Err(target.fails(Kind::Unavailable, "the bytes came, but not as they were sent").because(error))
+            }
+            _ => Ok(None),
+        }
     }
 
     async fn receive(&mut self) -> Result<Bytes, Error> {

@@ -4,6 +4,7 @@
 #![expect(clippy::print_stderr, reason = "a test says that it was skipped")]
 
 mod downloads;
+mod embedded;
 mod futures;
 mod lost;
 mod oddities;
