@@ -12,6 +12,7 @@ mod lists;
 mod objects;
 mod property;
 mod requests;
+mod typed;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
