@@ -138,6 +138,47 @@ impl Lookup {
         Ok(load)
     }
 
+    /// What waits in a channel, for each of those who take from it. Every nsqlookupd and every nsqd must answer.
+    pub async fn backlog_per_client(&self, topic: &Name, channel: &Name) -> Result<f64, HttpError> {
+        #[derive(Deserialize)]
+        struct Stats {
+            #[serde(default, deserialize_with = "null_is_empty")]
+            topics: Vec<Topic>,
+        }
+        #[derive(Deserialize)]
+        struct Topic {
+            #[serde(default, deserialize_with = "null_is_empty")]
+            channels: Vec<Channel>,
+        }
+        #[derive(Deserialize)]
+        struct Channel {
+            depth: u32,
+            #[serde(default, deserialize_with = "null_is_empty")]
+            clients: Vec<Client>,
+        }
+        #[derive(Deserialize)]
+        struct Client {
+            remote_address: String,
+        }
+        let query = [("format", "json"), ("topic", topic.as_str()), ("channel", channel.as_str())];
+        let nodes = self.nodes().await?;
+        let servers: Result<Vec<Url>, HttpError> =
+            nodes.iter().map(|node| Ok(base(&join(&node.broadcast_address, node.http_port))?)).collect();
+        let servers = servers?;
+        let answers = join_all(servers.iter().map(|server| self.get::<Stats>(server, "stats", &query))).await;
+        let (mut depth, mut clients) = (0_u32, BTreeSet::new());
+        for stats in answers {
+            for channel in stats?.topics.into_iter().flat_map(|topic| topic.channels) {
+                depth = depth.saturating_add(channel.depth);
+                // A client has one connection to each nsqd, from ports of its own.
+                let host = |client: Client| client.remote_address.rsplit_once(':').map(|(host, _)| host.to_owned());
+                clients.extend(channel.clients.into_iter().filter_map(host));
+            }
+        }
+        let clients = u32::try_from(clients.len().max(1)).unwrap_or(u32::MAX);
+        Ok(f64::from(depth) / f64::from(clients))
+    }
+
     /// Where the topic can be consumed. A topic that nsqlookupd does not know yet is nowhere.
     pub(crate) async fn producers(&self, topic: &Name) -> Found {
         let query = [("topic", topic.as_str())];

@@ -88,20 +88,20 @@ impl Store {
         Ok(count > 0)
     }
 
-    async fn document<T: DeserializeOwned>(&self, item: i64, field: String) -> Result<Option<T>, Error> {
+    pub(crate) async fn document<T: DeserializeOwned>(&self, item: i64, field: String) -> Result<Option<T>, Error> {
         let mut commands = redis::pipe();
         commands.hget(item, &field);
         let (bytes,): (Option<Vec<u8>>,) = self.read(&commands, || format!("read `{field}` of `{item}`")).await?;
         bytes.map(|bytes| parse(item, &field, &bytes)).transpose()
     }
 
-    async fn save<T: Serialize>(&self, item: i64, field: String, document: &T) -> Result<(), Error> {
+    pub(crate) async fn save<T: Serialize>(&self, item: i64, field: String, document: &T) -> Result<(), Error> {
         let mut batch = Batch::new(item);
         batch.add(field, document)?;
         batch.send(self).await
     }
 
-    async fn delete(&self, item: i64, field: String) -> Result<(), Error> {
+    pub(crate) async fn delete(&self, item: i64, field: String) -> Result<(), Error> {
         let mut commands = redis::pipe();
         commands.hdel(item, &field).ignore();
         self.write(&commands, || format!("delete `{field}` of `{item}`")).await

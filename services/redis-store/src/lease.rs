@@ -22,6 +22,8 @@ pub enum LeaseName<'a> {
     Bucket(&'a str),
     /// One run of this program at a time (07 H.52).
     Run(&'a str),
+    /// This item was published again by a sweep, which happens once an hour at most (07 A.8).
+    Swept(i64),
 }
 
 /// Who holds it.
@@ -72,6 +74,7 @@ impl fmt::Display for LeaseName<'_> {
             Self::Object(identifier) => write!(f, "object:{identifier}"),
             Self::Bucket(bucket) => write!(f, "bucket:{bucket}"),
             Self::Run(program) => write!(f, "run:{program}"),
+            Self::Swept(item) => write!(f, "swept:{item}"),
         }
     }
 }

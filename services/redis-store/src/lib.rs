@@ -11,6 +11,7 @@
 //! | `file:<identifier>` | [`model::IngestFile`] |
 //! | `workresult:<topic>` | [`model::WorkResult`] |
 //! | `claim:<topic>` | who works on it, ours alone: [`Store::take_claim`] |
+//! | `trouble:<topic>` | [`Trouble`], ours alone |
 //!
 //! What is not there is `None`; an [`Error`] never means that (07 A.11).
 //!
@@ -26,6 +27,7 @@ mod lease;
 mod scan;
 mod store;
 mod transaction;
+mod trouble;
 
 pub use claim::{ClaimScan, ClaimTaken, Claimant, Claimed};
 pub use error::Error;
@@ -33,3 +35,4 @@ pub use held::{Held, Loss};
 pub use lease::{LeaseName, LeaseTaken, Owner};
 pub use scan::FileScan;
 pub use store::{Options, Store};
+pub use trouble::Trouble;

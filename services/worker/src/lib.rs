@@ -12,25 +12,49 @@
 //! | 69 | the program's stage is not built yet (`EX_UNAVAILABLE`); no connection was opened |
 //! | 75 | work was left behind: the drain missed its deadline or a second signal cut it short (`EX_TEMPFAIL`) |
 
+mod clients;
 mod command_line;
+mod ecs;
 mod exit;
 mod health;
 mod help;
+mod host;
 mod identity;
+mod items;
+mod messages;
+mod metrics;
 mod output;
 mod program;
 mod queue_worker;
+mod rules;
+mod scan;
 mod scanner;
 pub mod settings;
 mod signals;
 mod start;
+mod sweeper;
+mod task;
 mod telemetry;
+#[cfg(test)]
+mod world;
 
 pub use command_line::{Arguments, Flag, Operand, Takes};
 pub use health::{Heartbeat, InWork};
 pub use identity::Identity;
+pub use items::Items;
+pub use messages::{Delivery, Handler, Messages, Verdict};
 pub use program::{Context, Kind, Limits, Program, Stage, StageFuture};
 pub use queue_worker::{Numbers, QueuePlan, QueueWorker};
+pub use rules::Rules;
+pub use scan::{Scan, Scans};
 pub use scanner::{ScanPlan, Scanner, Schedule};
+pub use sweeper::{Sweep, Sweeper};
+pub use task::{Done, ItemStage, Stop, Task};
 /// Cancelled when the process is asked to stop.
 pub use tokio_util::sync::CancellationToken;
+
+/// The one TLS implementation of the process, for every client in it.
+fn install_tls() {
+    // A second call finds it there.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

@@ -36,6 +36,8 @@ pub type StageFuture = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
 /// What a stage is given.
 #[derive(Debug)]
 pub struct Context<P, S> {
+    /// The executable's name.
+    pub service: &'static str,
     pub plan: P,
     pub settings: S,
     pub shutdown: CancellationToken,

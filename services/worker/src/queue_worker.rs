@@ -26,6 +26,10 @@ pub struct QueuePlan {
     pub numbers: Numbers,
     /// How long a message waits after a failure that may pass.
     pub requeue_delay: Duration,
+    /// How long a claim on an item lives without its worker.
+    pub claim_ttl: Duration,
+    /// For how long an item is tried again that only the system fails.
+    pub system_patience: Duration,
 }
 
 /// How much a queue worker does at a time, and how often it tries.
@@ -108,6 +112,8 @@ impl Kind for QueueWorker {
 
     fn plan(&self, name: &str, arguments: &Arguments, reader: &mut Reader<'_>) -> Result<QueuePlan, Reported> {
         let nsq = Nsq::read(reader);
+        let claim_ttl = reader.setting(names::CLAIM_TTL).check(long_enough).or(Duration::from_mins(2));
+        let system_patience = reader.setting(names::SYSTEM_RETRY_LIMIT).or(Duration::from_hours(24));
         let numbers = self.numbers(name, arguments, reader);
         if self.under_audit == UnderAudit::Refused && reader.environment_name() == Some("audit") {
             return Err(
@@ -120,6 +126,8 @@ impl Kind for QueueWorker {
             nsq: nsq?,
             numbers: numbers?,
             requeue_delay: arguments.duration(REQUEUE_TIMEOUT).unwrap_or(self.requeue_delay),
+            claim_ttl: claim_ttl?,
+            system_patience: system_patience?,
         })
     }
 }
@@ -158,6 +166,13 @@ impl Plan for QueuePlan {
             "{name} {version} starts"
         );
     }
+}
+
+fn long_enough(ttl: Duration) -> Result<Duration, String> {
+    if ttl >= Duration::from_secs(1) {
+        return Ok(ttl);
+    }
+    Err("is shorter than a second; set it to a duration such as `2m`".to_owned())
 }
 
 fn countable(number: i64) -> Result<i64, String> {

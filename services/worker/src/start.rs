@@ -148,6 +148,7 @@ impl<K: Kind, S: Section> Program<K, S> {
     ) -> Result<Exit> {
         let Configuration { plan, settings, .. } = configuration;
         let identity = Identity::of(self.name)?;
+        crate::install_tls();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
         let exit = runtime.block_on(async {
@@ -155,7 +156,13 @@ impl<K: Kind, S: Section> Program<K, S> {
             let heartbeat = Heartbeat::start(&self.heartbeat_file(), limits.stale_after)?;
             let shutdown = CancellationToken::new();
             plan.announce(&identity);
-            let context = Context { plan, settings, shutdown: shutdown.clone(), heartbeat: heartbeat.clone() };
+            let context = Context {
+                service: self.name,
+                plan,
+                settings,
+                shutdown: shutdown.clone(),
+                heartbeat: heartbeat.clone(),
+            };
             let exit = supervise(tokio::spawn(stage(context)), signals, &shutdown, limits).await;
             heartbeat.end();
             anyhow::Ok(exit)

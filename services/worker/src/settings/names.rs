@@ -85,6 +85,11 @@ pub const APT_QUEUE_INTERVAL: &str = "APT_QUEUE_INTERVAL";
 pub const INGEST_BUCKET_READER_INTERVAL: &str = "INGEST_BUCKET_READER_INTERVAL";
 pub const QUEUE_FIXITY_INTERVAL: &str = "QUEUE_FIXITY_INTERVAL";
 
+/// How long a worker's claim on an item lives without being renewed: when its worker was killed, another one takes over then.
+pub const CLAIM_TTL: &str = "CLAIM_TTL";
+/// For how long an item is tried again that Registry, Redis, NSQ or S3 fail, before a person must look at it.
+pub const SYSTEM_RETRY_LIMIT: &str = "SYSTEM_RETRY_LIMIT";
+
 /// The three numbers of a queue worker: `<NAME OF THE EXECUTABLE><suffix>`. 0 and below mean the default.
 pub(crate) const BUFFER_SIZE: &str = "_BUFFER_SIZE";
 pub(crate) const WORKERS: &str = "_WORKERS";

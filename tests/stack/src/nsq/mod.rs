@@ -118,6 +118,30 @@ impl Nsqd {
         self.broker.http
     }
 
+    /// Makes a topic, and a channel of it, as the first client that names them would.
+    pub async fn create(&self, topic: &str, channel: Option<&str>) -> anyhow::Result<()> {
+        let full = |_| anyhow::anyhow!("nsqd has no memory left for the topic {topic}");
+        let made = self.broker.topic(topic).await.map_err(full)?;
+        if let Some(channel) = channel {
+            self.broker.channel(&made, channel).map_err(full)?;
+        }
+        Ok(())
+    }
+
+    /// The topics in which messages wait or are in work, and how many there are.
+    pub fn waiting(&self) -> Vec<(String, u64)> {
+        let number = |value: &serde_json::Value, names: &[&str]| -> u64 {
+            names.iter().filter_map(|name| value[name].as_u64()).sum()
+        };
+        let topics = self.broker.statistics(None, None, false).into_iter().map(|topic| {
+            let channels = topic["channels"].as_array().into_iter().flatten();
+            let counted = ["depth", "in_flight_count", "deferred_count"];
+            let messages = number(&topic, &["depth"]) + channels.map(|channel| number(channel, &counted)).sum::<u64>();
+            (topic["topic_name"].as_str().unwrap_or_default().to_owned(), messages)
+        });
+        topics.filter(|(_, messages)| *messages > 0).collect()
+    }
+
     /// Ends it and waits until its ports are free again.
     pub async fn stop(self) {
         let Self { broker, mut stopper } = self;

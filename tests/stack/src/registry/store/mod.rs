@@ -179,6 +179,13 @@ impl Store {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
+    /// Makes a work item as old as if nobody had saved it for this long. Saving always sets its time to now.
+    pub fn age_work_item(&self, id: i64, age: Duration) -> Result<()> {
+        let updated = super::Time::new(time::OffsetDateTime::now_utc() - age).to_column();
+        self.writer().execute("UPDATE work_items SET updated_at = ?1 WHERE id = ?2", (updated, id))?;
+        Ok(())
+    }
+
     /// Lets the database grow no further, as a full disk does.
     pub fn refuse_growth(&self) -> Result<()> {
         let db = self.writer();
