@@ -4,18 +4,27 @@
 
 use std::process::ExitCode;
 
+use fixity::Queue;
 use worker::settings::{FixityAge, FixityBatch, NsqPublisher, Redis, Registry, names};
-use worker::{Operand, Program, Scanner, Stage};
+use worker::{Context, Operand, Program, ScanPlan, Scanner, Scans, Stage};
+
+type Settings = (NsqPublisher, Registry, Redis, FixityAge, FixityBatch);
 
 const FILE: Operand =
     Operand { name: "IDENTIFIER", help: "queue the file with this identifier, once, and nothing else" };
 
-const PROGRAM: Program<Scanner, (NsqPublisher, Registry, Redis, FixityAge, FixityBatch)> = Program {
+const PROGRAM: Program<Scanner, Settings> = Program {
     name: env!("CARGO_BIN_NAME"),
     about: "Queues files that are due for a fixity check.",
     kind: Scanner::every(names::QUEUE_FIXITY_INTERVAL).or_only(FILE),
-    stage: Stage::Unfinished,
+    stage: Stage::Run(|context| Box::pin(run(context))),
 };
+
+async fn run(context: Context<ScanPlan, Settings>) -> anyhow::Result<()> {
+    let Context { service, plan, settings: (nsq, registry, redis, age, batch), shutdown, heartbeat } = context;
+    let queue = Queue::new(registry.client()?, nsq.publisher()?, age.days, batch.files)?.only(plan.operand.clone());
+    Scans { plan, store: redis.store()?, heartbeat, shutdown, service }.run(queue).await
+}
 
 fn main() -> ExitCode {
     PROGRAM.main()
