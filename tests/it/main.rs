@@ -15,4 +15,5 @@ mod rules;
 mod support;
 mod template;
 mod test_all;
+mod up;
 mod update_template;

@@ -54,6 +54,39 @@ pub(crate) fn command() -> Process {
     Process::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
+/// Builds programs that other commands run, showing how far it is; `expected` is how many packages that compiles.
+pub(crate) fn build_visibly(packages: &[&str], expected: u64, ui: &Ui) -> Result<()> {
+    let progress = ui.progress("compiling", expected);
+    let mut done = 0;
+    let finished = build_command(packages).lines(|stream, line| {
+        if let Some(package) = line.trim_start().strip_prefix("Compiling ").filter(|_| stream == Stream::Err) {
+            done += 1;
+            progress.set(done, expected, package);
+        }
+    })?;
+    built(packages, &finished)
+}
+
+/// The same where there is next to nothing to build.
+pub(crate) fn build_quietly(packages: &[&str]) -> Result<()> {
+    built(packages, &build_command(packages).args(["--quiet"]).run()?)
+}
+
+fn build_command(packages: &[&str]) -> Process {
+    command().args(["build"]).args(packages.iter().flat_map(|package| ["--package", package]))
+}
+
+/// A compile error is told with our exit code and record.
+fn built(packages: &[&str], finished: &Finished) -> Result<()> {
+    if finished.success() {
+        return Ok(());
+    }
+    Err(Exit::Failed.stop(
+        format!("{} does not compile: {:#}", packages.join(", "), finished.error()),
+        format!("run cargo build --package {} for the whole message", packages.join(" --package ")),
+    ))
+}
+
 /// `cargo metadata` waits for other cargos, and may download; it must not wait for ever.
 const METADATA_LIMIT: Duration = Duration::from_mins(5);
 

@@ -97,6 +97,9 @@ pub enum Command {
     /// Show the services' log lines.
     #[command(after_help = deploy::LOGS_HELP)]
     Logs(deploy::Logs),
+    /// Start the whole system on this machine: NSQ, Redis, S3, the Registry, and the services if you like.
+    #[command(after_help = UP_NOTES)]
+    Up(Up),
     /// See a release, a deployment and a rollback happen, with a simulated AWS and no account.
     #[command(after_help = REHEARSE_NOTES)]
     Rehearse,
@@ -120,6 +123,7 @@ impl Command {
             Command::Rollback(_) => "rollback",
             Command::Status(_) => "status",
             Command::Logs(_) => "logs",
+            Command::Up(_) => "up",
             Command::Rehearse => "rehearse",
             Command::Doctor => "doctor",
             Command::Completions { .. } => "completions",
@@ -190,6 +194,19 @@ pub enum Stage {
     Integration,
 }
 
+#[derive(Args, Debug)]
+pub struct Up {
+    /// Start the services too, as far as they are built.
+    #[arg(long)]
+    pub services: bool,
+    /// Keep what is stored in this folder, and go on with what is there; otherwise all is gone at the end.
+    #[arg(long, value_name = "FOLDER")]
+    pub keep: Option<PathBuf>,
+    /// Listen where upstream's test settings expect the servers (8080, 4150, 4151, 4160, 4161, 6379, 9899), not on free ports.
+    #[arg(long)]
+    pub fixed_ports: bool,
+}
+
 const RELEASE_EXAMPLES: &str = "\
 Examples:
   cargo xtask release                                  build, check, push docker.io/aptrust/<service>:<commit>-<branch>
@@ -218,6 +235,17 @@ Examples:
   zsh    cargo xtask completions zsh > ~/.cargo-xtask.zsh && echo '. ~/.cargo-xtask.zsh' >> ~/.zshrc   (after compinit)
   fish   cargo xtask completions fish > ~/.config/fish/conf.d/cargo-xtask.fish";
 
+const UP_NOTES: &str = "\
+Examples:
+  cargo xtask up                          the servers; their addresses, and the folder to drop bags in, are printed
+  cargo xtask up --services               and the services, which take up what is dropped
+  cargo xtask up --keep ~/preserv         go on next time with what is stored now
+
+Everything listens on loopback only. A settings file for services that you start yourself, Go's or ours, lies beside the data:
+cd there and set APT_ENV=dev. Ctrl-C ends it. The first use compiles the servers: about two minutes.
+
+Exit codes: 0 ended by Ctrl-C, SIGTERM or the time limit; 1 a server could not start; 2 usage.";
+
 const REHEARSE_NOTES: &str = "\
 It releases HEAD into OCI layouts, pins a copy of the template, deploys it to the simulator tests/aws-sim, and then a
 release that fails and is rolled back. Everything happens in a clone below target/xtask/rehearse. The first use compiles
@@ -227,7 +255,7 @@ Exit codes: 0 both went as they must; 1 one did not; 3 no commit; 7 time limit; 
 
 /// What one wants to do, and the commands that do it. A test sees that each command stands here once.
 const GROUPS: [(&str, &[&str]); 4] = [
-    ("Try it", &["rehearse"]),
+    ("Try it", &["up", "rehearse"]),
     ("Test it", &["test-all"]),
     ("Ship it", &["release", "update-template", "deploy", "rollback"]),
     ("Look after it", &["status", "logs", "doctor", "completions"]),

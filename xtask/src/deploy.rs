@@ -6,7 +6,6 @@ use anyhow::Result;
 use crate::cargo;
 use crate::catalog::Catalog;
 use crate::exit::Exit;
-use crate::process::{Finished, Stream};
 use crate::ui::Ui;
 
 const PACKAGE: &str = "xtask-deploy";
@@ -18,7 +17,7 @@ pub(crate) fn hand_over(ui: &Ui) -> Result<Exit> {
     let catalog = Catalog::load()?;
     if catalog.target.join("debug").join(PACKAGE).exists() {
         // A compile error is told here, with our exit code and record, and not by the cargo that takes this process's place.
-        built(&cargo::command().args(["build", "--quiet", "--package", PACKAGE]).run()?)?;
+        cargo::build_quietly(&[PACKAGE])?;
     } else {
         compile(&[PACKAGE], ui)?;
     }
@@ -29,24 +28,5 @@ pub(crate) fn hand_over(ui: &Ui) -> Result<Exit> {
 /// Builds the deployer, and what else is asked for, showing how far it is.
 pub(crate) fn compile(packages: &[&str], ui: &Ui) -> Result<()> {
     ui.say("Compiling the deployer with the AWS SDK. Once; it takes about five minutes on two cores, less on more.");
-    let progress = ui.progress("compiling", PACKAGES);
-    let mut done = 0;
-    let chosen = packages.iter().flat_map(|package| ["--package", package]);
-    let finished = cargo::command().args(["build"]).args(chosen).lines(|stream, line| {
-        if let Some(package) = line.trim_start().strip_prefix("Compiling ").filter(|_| stream == Stream::Err) {
-            done += 1;
-            progress.set(done, PACKAGES, package);
-        }
-    })?;
-    built(&finished)
-}
-
-fn built(finished: &Finished) -> Result<()> {
-    if finished.success() {
-        return Ok(());
-    }
-    Err(Exit::Failed.stop(
-        format!("the deployer does not compile: {:#}", finished.error()),
-        "run cargo build --package xtask-deploy for the whole message",
-    ))
+    cargo::build_visibly(packages, PACKAGES, ui)
 }

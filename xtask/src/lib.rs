@@ -21,6 +21,7 @@ mod rehearse;
 mod release;
 mod test_all;
 pub mod ui;
+mod up;
 mod update_template;
 
 use std::process::ExitCode;
@@ -45,6 +46,7 @@ pub fn main() -> ExitCode {
         Command::Release(args) => release::run(&args, cli.global.dry_run, &ui),
         Command::UpdateTemplate(args) => update_template::run(&args, cli.global.dry_run, &ui),
         Command::TestAll(args) => test_all::run(&args, cli.global.dry_run, &ui),
+        Command::Up(args) => up::run(&args, &cli.global, &ui),
         Command::Rehearse => rehearse::run(cli.global.dry_run, &ui),
         Command::Doctor => doctor::run(&ui),
         Command::Deploy(_) | Command::Status(_) | Command::Rollback(_) | Command::Logs(_) => deploy::hand_over(&ui),

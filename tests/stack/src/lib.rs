@@ -4,7 +4,15 @@
 //! Each server starts with `start(Options)`, on a free port unless one is asked for, and ends, with all its tasks and
 //! connections, when its value is dropped.
 
+mod inbox;
 pub mod nsq;
 pub mod redis;
 pub mod registry;
 pub mod s3;
+mod services;
+pub mod settings;
+mod stack;
+
+pub use inbox::Inbox;
+pub use services::Services;
+pub use stack::{Options, Ports, Stack};

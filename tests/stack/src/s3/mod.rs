@@ -14,6 +14,7 @@ mod connection;
 mod faults;
 mod files;
 mod headers;
+mod import;
 mod inbound;
 mod index;
 mod journal;
