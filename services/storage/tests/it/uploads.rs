@@ -213,7 +213,7 @@ async fn parts_in_flight_and_their_memory_are_bounded() {
     let limits = Limits { parts: 2, buffers: 64 << 20, ..hasty() };
     let storage = storage(&stub.address.to_string(), limits).await;
     let bucket = storage.bucket(&model::Provider::Local, "bucket").unwrap();
-    bucket.put("key", zeros(160 * MIB), &put_of(Length::Known(160 * MIB))).await.unwrap();
+    bucket.put("key", zeros(80 * MIB), &put_of(Length::Known(80 * MIB))).await.unwrap();
     assert!(most.load(Ordering::SeqCst) <= 2);
     // Two on their way, and one that is being filled.
     assert!(storage.peak_buffered() <= 3 * (16 << 20), "{}", storage.peak_buffered());
