@@ -11,7 +11,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::config::{S3Config, StaticConfigProvider};
@@ -200,6 +200,10 @@ fn check(parts: &Parts) -> S3Result<()> {
     if size > MOST_HEADERS {
         let message = "Your request header section exceeds the maximum allowed request header section size";
         return Err(s3_error!(RequestHeaderSectionTooLarge, "{message}"));
+    }
+    let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if parts.method == Method::POST && length.is_some_and(|length: usize| length > MOST_XML) {
+        return Err(s3_error!(MaxMessageLengthExceeded, "Your request was too large."));
     }
     let authorization = parts.headers.get(header::AUTHORIZATION).map_or(&b""[..], HeaderValue::as_bytes);
     let query = parts.uri.query().unwrap_or_default();

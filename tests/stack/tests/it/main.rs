@@ -9,4 +9,5 @@
 mod nsq;
 mod redis;
 mod registry;
+mod s3;
 mod support;

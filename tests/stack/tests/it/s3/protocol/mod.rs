@@ -1,0 +1,150 @@
+//! What any S3 server does: each check runs against ours as a test of its own, and against SeaweedFS in one go.
+
+mod buckets;
+mod conditions;
+mod copies;
+mod integrity;
+mod lists;
+mod multipart;
+mod objects;
+mod signing;
+
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
+use super::target::{Target, Weed};
+use crate::support::{program, skip};
+
+/// A check by its name.
+type Check = (&'static str, fn(Target) -> BoxFuture<'static, ()>);
+
+/// A test for ours of each check, and the list of all of them.
+macro_rules! suite {
+    ($($module:ident { $($name:ident)+ })+) => {
+        mod ours {
+            use super::super::target::Target;
+            $($(
+                #[tokio::test]
+                async fn $name() {
+                    super::$module::$name(&Target::ours().await).await;
+                }
+            )+)+
+        }
+
+        const CHECKS: &[Check] =
+            &[$($((stringify!($name), |target| async move { $module::$name(&target).await }.boxed()),)+)+];
+    };
+}
+
+suite! {
+    buckets {
+        a_bucket_is_created_listed_and_deleted
+        a_bucket_says_where_it_is
+        a_bucket_is_created_once
+        a_bucket_with_objects_is_not_deleted
+        a_missing_bucket_is_told
+    }
+    objects {
+        an_object_comes_back
+        an_empty_object_comes_back
+        a_second_object_replaces_the_first
+        metadata_and_headers_come_back
+        metadata_beyond_ascii_comes_back
+        ranges_are_cut_out
+        a_range_beyond_the_end_is_refused
+        keys_of_every_kind_are_kept
+        a_key_of_1024_bytes_is_kept
+        a_longer_key_is_refused
+        a_missing_key_is_told
+        a_storage_class_is_kept
+        an_unknown_storage_class_is_refused
+        deleting_is_repeatable
+        many_are_deleted_at_once
+        too_much_metadata_is_refused
+    }
+    integrity {
+        a_content_md5_is_verified
+        a_content_md5_that_is_none_is_refused
+        checksums_are_verified
+        checksums_come_back
+        a_checksum_behind_the_body_is_verified
+        the_hash_of_the_body_is_verified
+        signed_chunks_are_taken
+        a_changed_chunk_is_refused
+        a_missing_last_chunk_is_refused
+    }
+    conditions {
+        reads_by_etag
+        reads_by_time
+        a_put_that_must_not_replace
+        a_put_that_must_replace
+        copies_by_the_state_of_the_source
+    }
+    copies {
+        a_copy_keeps_what_describes_it
+        a_copy_may_describe_it_anew
+        a_copy_of_nothing_is_refused
+        a_copy_to_itself_must_change_something
+        a_copy_may_be_described_anew_in_place
+        parts_are_copied_from_ranges
+    }
+    multipart {
+        parts_become_an_object
+        a_part_is_replaced_by_its_number
+        parts_in_the_wrong_order_are_refused
+        parts_that_are_not_there_are_refused
+        small_parts_are_refused
+        an_aborted_upload_is_gone
+        a_completed_upload_is_gone
+        parts_are_listed_in_pages
+        uploads_are_listed
+        a_part_number_out_of_range_is_refused
+        checksums_of_parts_make_one_of_the_whole
+    }
+    lists {
+        pages_add_up
+        pages_of_the_first_version_add_up
+        common_prefixes_count_as_entries
+        a_list_begins_after_a_key
+        lists_show_what_the_bucket_reader_needs
+        keys_are_encoded_on_request
+        a_list_of_a_missing_bucket_is_refused
+    }
+    signing {
+        a_wrong_secret_is_refused
+        an_unknown_key_is_refused
+        an_unsigned_request_is_refused
+        a_changed_header_is_refused
+        a_presigned_get_needs_no_key
+        a_presigned_put_needs_no_key
+        a_presigned_url_of_something_else_is_refused
+        an_old_request_is_refused
+    }
+}
+
+/// Checks that SeaweedFS 4.48 does not pass, and what it does instead. The README of the stack lists them.
+const DIFFERENCES: &[(&str, &str)] = &[];
+
+/// One server for all, since it takes seconds to start.
+#[tokio::test(flavor = "multi_thread")]
+async fn seaweedfs_passes_the_suite_but_for_known_differences() {
+    let Some(weed) = program("weed") else {
+        skip("s3::protocol", "there is no `weed` on PATH");
+        return;
+    };
+    let weed = Weed::start(&weed).await;
+    let mut surprises = Vec::new();
+    for (number, (name, check)) in CHECKS.iter().enumerate() {
+        let target = Target::at(&weed.endpoint, &format!("check-{number}")).await;
+        let failed = AssertUnwindSafe(check(target)).catch_unwind().await.is_err();
+        let known = DIFFERENCES.iter().any(|(it, _)| it == name);
+        match (failed, known) {
+            (true, false) => surprises.push(format!("{name} fails")),
+            (false, true) => surprises.push(format!("{name} passes, and is no difference any more")),
+            _ => {}
+        }
+    }
+    assert!(surprises.is_empty(), "{surprises:#?}");
+}
