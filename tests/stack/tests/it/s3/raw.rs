@@ -19,7 +19,8 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.head.lines().filter_map(|line| line.split_once(": ")).find_map(|(it, value)| (it == name).then_some(value))
+        let mut headers = self.head.lines().filter_map(|line| line.split_once(": "));
+        headers.find_map(|(it, value)| it.eq_ignore_ascii_case(name).then_some(value))
     }
 
     /// The code of S3 in an error.

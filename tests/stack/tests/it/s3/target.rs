@@ -133,6 +133,8 @@ impl Weed {
             command.arg(format!("-{name}.port={port}")).arg(format!("-{name}.port.grpc={}", port + 10_000));
         }
         command.args(["-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.iam=false"]);
+        // As Amazon does it.
+        command.args(["-s3.autoCreateBucket=false", "-s3.allowDeleteBucketNotEmpty=false"]);
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         command.stdout(Stdio::null()).stderr(log).stdin(Stdio::null());
         // It puts sockets into the temporary folder.
