@@ -20,8 +20,12 @@ use tokio::net::TcpListener;
 use super::command::valid_name;
 use super::tasks::Tasks;
 
-/// How long a client may take for the head of a request, and then for its body.
+/// How long a client may take for the body of a request.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The same for the head, which includes the time between two requests: more than clients keep an idle connection for,
+/// lest they send a request on one that we are just closing.
+const IDLE: Duration = Duration::from_mins(5);
 
 pub(super) type Reply = Response<Full<Bytes>>;
 
@@ -57,7 +61,7 @@ pub(super) fn serve<F>(
                 async { Ok::<_, Infallible>(reply(answer.await)) }
             });
             let mut server = http1::Builder::new();
-            server.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+            server.timer(TokioTimer::new()).header_read_timeout(IDLE);
             // A client that goes away or breaks the protocol ends here; hyper has answered what could be answered.
             let _ = server.serve_connection(TokioIo::new(stream), service).await;
         }

@@ -220,4 +220,21 @@ mod tests {
         let text = stored(&Journal::open(folder.path()).unwrap().1);
         assert_eq!(text.matches("Held").count(), 2, "{text}");
     }
+
+    #[test]
+    fn a_full_disk_is_told_and_forgotten_once_there_is_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let (journal, _) = Journal::open(folder.path()).unwrap();
+        let topic = |topic| [Record::Topic { topic, is_paused: false }];
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let file = std::mem::replace(&mut journal.state.lock().unwrap().file, full);
+        assert_eq!(journal.write(topic("lost")).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert!(journal.trouble().is_some());
+        journal.state.lock().unwrap().file = file;
+        journal.write(topic("kept")).unwrap();
+        assert!(journal.trouble().is_none());
+        drop(journal);
+        let text = stored(&Journal::open(folder.path()).unwrap().1);
+        assert!(text.contains("kept") && !text.contains("lost"), "{text}");
+    }
 }
