@@ -1,0 +1,73 @@
+//! An eighteenth service, whole: it takes ingests at the stage `Record` and witnesses each by an event in the Registry. The
+//! crate's documentation points here; the tests kill it, take its servers away, and count the events.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use model::{EventType, PremisEvent, Time, Topic};
+use worker::settings::{Redis, Registry};
+use worker::{Context, Done, ItemStage, Items, Program, QueuePlan, QueueWorker, Rules, Stage, Stop, Task};
+
+type Settings = (Registry, Redis);
+
+const PROGRAM: Program<QueueWorker, Settings> = Program {
+    name: "witness",
+    about: "Witnesses that a bag was recorded.",
+    kind: QueueWorker::new("ingest08_record").requeue_delay(Duration::from_millis(200)),
+    stage: Stage::Run(|context| Box::pin(run(context))),
+};
+
+async fn run(context: Context<QueuePlan, Settings>) -> anyhow::Result<()> {
+    let Context { service, plan, settings: (registry, redis), shutdown, heartbeat } = context;
+    let publisher = plan.nsq.publisher.publisher()?;
+    let rules = Rules::ingest(Topic::IngestRecord, "Witnessed");
+    let (registry, store) = (registry.client()?, redis.store()?);
+    Items { plan, rules, registry, store, publisher, heartbeat, shutdown, service }.run(Witness).await
+}
+
+struct Witness;
+
+impl ItemStage for Witness {
+    async fn run(&self, task: &Task) -> Result<Done, Stop> {
+        let item = &task.item;
+        // What the tests ask for by the bag's name.
+        assert!(!(item.name.starts_with("panics") && task.attempt == 1), "the bag is called {}", item.name);
+        if item.name.starts_with("fails") {
+            return Err(Stop::failed(&*item.name, "it cannot be witnessed today"));
+        }
+        if item.name.starts_with("fatal") {
+            return Err(Stop::fatal(&*item.name, "it cannot be witnessed ever"));
+        }
+        let pause = Duration::from_millis(if item.name.starts_with("slow") { 5000 } else { 50 });
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = task.cancelled.cancelled() => return Err(Stop::Cancelled),
+        }
+        // The event has the same identifier every time, so that a worker that died after it was recorded is found out.
+        let identifier = format!("{:08x}-0000-4000-8000-000000000000", item.id);
+        match task.registry.event(&identifier).await {
+            Ok(_) => {}
+            Err(error) if error.is_not_found() => {
+                let event = PremisEvent {
+                    identifier,
+                    event_type: EventType::Ingestion,
+                    date_time: Time::now(),
+                    institution_id: item.institution_id,
+                    detail: "Witnessed".to_owned(),
+                    ..PremisEvent::default()
+                };
+                match task.registry.create_event(&event).await {
+                    Ok(_) => {}
+                    Err(error) if error.is_duplicate() => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(Done::default())
+    }
+}
+
+fn main() -> ExitCode {
+    PROGRAM.main()
+}

@@ -1,0 +1,273 @@
+//! The loop under faults, with real processes: workers are killed every second while NSQ, Redis and the Registry go away in turn
+//! and an administrator cancels and requeues. Each item reaches the one end that it must, and its effect is there once.
+//!
+//! `CHAOS_ITEMS` and `CHAOS_SECONDS` make it larger than it is by default.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use model::{Action, PremisEvent, Stage, Status, Time, Topic, WorkItem};
+use registry::Query;
+use rustix::process::Signal;
+use stack::nsq::{Lookupd, LookupdOptions, Nsqd};
+use stack::redis::Redis;
+use stack::registry::{Fault, Fixtures, Registry};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use crate::support::{Place, Running};
+
+/// How long the items may take to settle once the chaos is over.
+const SETTLE: Duration = Duration::from_mins(4);
+/// What becomes of items, by the first word of their bag's name.
+const KINDS: [&str; 6] = ["works", "slow", "fails", "fatal", "panics", "cancelled"];
+
+/// A way to a server that can be cut.
+struct Proxy {
+    address: SocketAddr,
+    away: watch::Sender<bool>,
+}
+
+impl Proxy {
+    async fn to(server: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (away, cut) = watch::channel(false);
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let mut cut = cut.clone();
+                tokio::spawn(async move {
+                    if *cut.borrow() {
+                        return;
+                    }
+                    let Ok(mut server) = TcpStream::connect(server).await else { return };
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut client, &mut server) => {}
+                        _ = cut.wait_for(|away| *away) => {}
+                    }
+                });
+            }
+        });
+        Self { address, away }
+    }
+}
+
+struct World {
+    registry: Arc<Registry>,
+    redis_way: Proxy,
+    _redis: Redis,
+    nsqd: Option<Nsqd>,
+    nsqd_options: stack::nsq::Options,
+    lookupd: Lookupd,
+    client: registry::Client,
+    _data: tempfile::TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let lookupd = Lookupd::start(LookupdOptions::default()).await.unwrap();
+        let mut nsqd_options = stack::nsq::Options {
+            lookupd: vec![lookupd.tcp()],
+            msg_timeout: Duration::from_secs(3),
+            data: Some(data.path().to_owned()),
+            ..Default::default()
+        };
+        let nsqd = Nsqd::start(nsqd_options.clone()).await.unwrap();
+        // Where it comes back after it was away.
+        (nsqd_options.tcp, nsqd_options.http) = (nsqd.tcp(), nsqd.http());
+        for topic in [Topic::IngestRecord, Topic::IngestCleanup] {
+            nsqd.create(topic.as_str(), Some(&topic.channel())).await.unwrap();
+        }
+        let redis = Redis::start(stack::redis::Options::default()).unwrap();
+        let options =
+            stack::registry::Options { nsqd: Some(nsqd.http()), fixtures: Fixtures::People, ..Default::default() };
+        let registry = Registry::start(options).unwrap();
+        let settings = registry::Settings {
+            url: &registry.url(),
+            version: "v3",
+            user: "system@aptrust.org",
+            key: "password",
+            api: registry::Api::Admin,
+        };
+        let client = registry::Client::new(settings, registry::Limits::default()).unwrap();
+        Self {
+            registry: Arc::new(registry),
+            redis_way: Proxy::to(redis.address()).await,
+            _redis: redis,
+            nsqd: Some(nsqd),
+            nsqd_options,
+            lookupd,
+            client,
+            _data: data,
+        }
+    }
+
+    fn place(&self) -> Place {
+        Place::empty()
+            .set("NSQ_LOOKUPD", &self.lookupd.http().to_string())
+            .set("NSQ_URL", &format!("http://{}", self.nsqd_options.http))
+            .set("PRESERV_REGISTRY_URL", &self.registry.url())
+            .set("PRESERV_REGISTRY_API_USER", "system@aptrust.org")
+            .set("PRESERV_REGISTRY_API_KEY", "password")
+            .set("REDIS_URL", &self.redis_way.address.to_string())
+            .set("CLAIM_TTL", "2s")
+            .set("WITNESS_WORKERS", "10")
+            .set("WITNESS_BUFFER_SIZE", "10")
+    }
+
+    /// Takes a server away for a while.
+    async fn fault(&mut self, number: usize) {
+        let pause = Duration::from_millis(1500);
+        match number % 3 {
+            0 => {
+                self.registry.faults().add("/", Fault::Status(503), usize::MAX);
+                sleep(pause).await;
+                self.registry.faults().clear();
+            }
+            1 => {
+                self.redis_way.away.send_replace(true);
+                sleep(pause).await;
+                self.redis_way.away.send_replace(false);
+            }
+            _ => {
+                if let Some(nsqd) = self.nsqd.take() {
+                    nsqd.stop().await;
+                }
+                sleep(pause).await;
+                self.nsqd = Some(Nsqd::start(self.nsqd_options.clone()).await.unwrap());
+            }
+        }
+    }
+
+    async fn items(&self) -> Vec<WorkItem> {
+        let mut items = Vec::new();
+        for page in 1.. {
+            let query = Query::new().sort("id").per_page(1000).page(page);
+            let page = self.client.list::<WorkItem>(&query).await.unwrap();
+            if page.results.is_empty() {
+                break;
+            }
+            items.extend(page.results);
+        }
+        items
+    }
+}
+
+fn wanted(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+fn kind(item: &WorkItem) -> &'static str {
+    KINDS.into_iter().find(|kind| item.name.starts_with(kind)).unwrap()
+}
+
+fn is_settled(item: &WorkItem) -> bool {
+    item.is_completed() || !item.retry || item.stage == Stage::Cleanup
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_workers_and_absent_servers_lose_nothing_and_do_nothing_twice() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let (count, seconds) = (wanted("CHAOS_ITEMS", 60), wanted("CHAOS_SECONDS", 10));
+    let mut world = World::new().await;
+    let publisher = nsq::Publisher::new(&world.nsqd_options.http.to_string()).unwrap();
+    let topic: nsq::Name = Topic::IngestRecord.as_str().parse().unwrap();
+    let mut cancellable = Vec::new();
+    for number in 0..count {
+        let kind = KINDS[usize::try_from(number).unwrap() % KINDS.len()];
+        let item = WorkItem {
+            name: format!("{kind}-{number}.tar"),
+            etag: format!("{number:032x}"),
+            institution_id: 4,
+            bucket: "aptrust.receiving.test.test.edu".to_owned(),
+            user: "system@aptrust.org".to_owned(),
+            action: Action::Ingest,
+            stage: Stage::Record,
+            status: Status::Pending,
+            retry: true,
+            bag_date: Time::now(),
+            date_processed: Time::now(),
+            ..WorkItem::default()
+        };
+        let id = world.client.save_work_item(&item).await.unwrap().id;
+        if kind == "cancelled" {
+            cancellable.push(id);
+        }
+        publisher.publish(&topic, id.to_string()).await.unwrap();
+    }
+
+    let places = [world.place(), world.place(), world.place()];
+    let start = |place: &Place| place.start("witness", &[]);
+    let mut workers: Vec<Running> = places.iter().map(start).collect();
+    let until = Instant::now() + Duration::from_secs(seconds);
+    let mut round = 0;
+    while Instant::now() < until {
+        sleep(Duration::from_secs(1)).await;
+        let victim = round % workers.len();
+        // The old one is killed as it is dropped.
+        workers[victim] = start(&places[victim]);
+        if round % 3 == 2 {
+            world.fault(round / 3).await;
+        }
+        if let Some(id) = cancellable.pop() {
+            // As an administrator does it in the Registry: whatever the worker is at.
+            let mut item = world.client.work_item(id).await.unwrap();
+            if item.stage == Stage::Record {
+                item.mark_no_longer_in_progress(Stage::Record, Status::Cancelled, "Cancelled by hand");
+                item.retry = false;
+                world.client.save_work_item(&item).await.unwrap();
+            }
+        }
+        round += 1;
+    }
+
+    // An administrator requeues one that was given up, and it is tried again.
+    let settled = Instant::now() + SETTLE;
+    let mut requeued = None;
+    loop {
+        let items = world.items().await;
+        if requeued.is_none()
+            && let Some(item) = items.iter().find(|item| kind(item) == "fails" && !item.retry)
+        {
+            world.registry.actions().requeue(item.id, "Record").await.unwrap();
+            requeued = Some(item.id);
+            continue;
+        }
+        let open: Vec<_> = items.iter().filter(|item| !is_settled(item)).map(|item| (&item.name, &item.note)).collect();
+        if open.is_empty() {
+            break;
+        }
+        assert!(Instant::now() < settled, "{} items did not settle: {open:#?}", open.len());
+        sleep(Duration::from_millis(200)).await;
+    }
+    assert!(requeued.is_some());
+
+    let mut ends: BTreeMap<&str, u64> = BTreeMap::new();
+    for item in world.items().await {
+        let found = Query::new().filter("identifier", format!("{:08x}-0000-4000-8000-000000000000", item.id));
+        let events = world.client.list::<PremisEvent>(&found).await.unwrap().results.len();
+        let recorded = item.stage == Stage::Cleanup && item.status == Status::Pending && item.note == "Witnessed";
+        let right = match kind(&item) {
+            "works" | "slow" | "panics" => recorded && events == 1,
+            "fails" => item.status == Status::Started && item.needs_admin_review && events == 0,
+            "fatal" => item.status == Status::Failed && item.needs_admin_review && events == 0,
+            // Before it was witnessed, after, or never.
+            _ => {
+                (item.status == Status::Cancelled && item.note == "Cancelled by hand" && events <= 1)
+                    || (recorded && events == 1)
+            }
+        };
+        assert!(right && !item.is_claimed(), "{events} events, {item:?}");
+        *ends.entry(kind(&item)).or_default() += 1;
+    }
+    assert_eq!(ends.values().sum::<u64>(), count);
+    for mut worker in workers {
+        worker.signal(Signal::TERM);
+        assert_eq!(worker.ended(), 0);
+    }
+}
