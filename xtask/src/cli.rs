@@ -97,7 +97,7 @@ pub enum Command {
     /// Show the services' log lines.
     #[command(after_help = deploy::LOGS_HELP)]
     Logs(deploy::Logs),
-    /// Start the whole system on this machine: NSQ, Redis, S3, the Registry, and the services if you like.
+    /// Start the system on this machine: NSQ, Redis, S3, the Registry, and the services if you like.
     #[command(after_help = UP_NOTES)]
     Up(Up),
     /// See a release, a deployment and a rollback happen, with a simulated AWS and no account.

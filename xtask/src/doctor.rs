@@ -64,7 +64,7 @@ const PROGRAMS: &[Program] = &[
     Program { name: "git", ask: Ask::Git, need: Required, used_for: "everything: the commit names what was built and tested", fix: "apt-get install git" },
     Program { name: "cargo", ask: VERSION, need: Required, used_for: "everything", fix: "install rustup: https://rustup.rs" },
     Program { name: "rustc", ask: VERSION, need: Required, used_for: "everything", fix: "install rustup: https://rustup.rs" },
-    Program { name: "cc", ask: VERSION, need: Required, used_for: "linking", fix: "apt-get install gcc libc6-dev" },
+    Program { name: "cc", ask: VERSION, need: Required, used_for: "linking; up: the embedded database", fix: "apt-get install gcc libc6-dev" },
     Program { name: "cargo-fmt", ask: VERSION, need: Optional, used_for: "test-all: formatting", fix: "rustup component add rustfmt" },
     Program { name: "cargo-clippy", ask: VERSION, need: Optional, used_for: "test-all: clippy", fix: "rustup component add clippy" },
     Program { name: "cargo-deny", ask: VERSION, need: Optional, used_for: "test-all: dependency rules", fix: "cargo install --locked --debug cargo-deny" },

@@ -4,6 +4,18 @@
 //! An executable is a [`Program`] declared in `services/apps/src/bin`, and `main` is [`Program::main`]:
 //! command line → settings → telemetry → signals → one startup line → the stage → drain with a deadline → exit code.
 //!
+//! **An eighteenth service** is four things; `examples/witness.rs` of this package is one in full, about forty lines of it:
+//!
+//! 1. A [`Program`]: its name, what it waits for ([`QueueWorker`] with a topic, or [`Scanner`] with an interval), and the
+//!    [`settings`] that it reads, a tuple of sections.
+//! 2. Its [`Rules`], which say what WorkItems it takes up and where they go next.
+//! 3. An [`ItemStage`] whose `run` does the work for one [`Task`] and returns [`Done`] or [`Stop`]. It may be run again after it
+//!    was cut off anywhere, so it looks for what is done already. It returns soon after `task.cancelled`.
+//! 4. A `run` that makes clients from the settings (`registry.client()?`, `redis.store()?`) and gives all of it to [`Items`].
+//!
+//! Messages that are no WorkItems go to a [`Handler`] by way of [`Messages`]; what looks for work by itself is a [`Scan`] for
+//! [`Scans`].
+//!
 //! | Exit code | Meaning |
 //! |---|---|
 //! | 0 | done: drained after a signal, a single run finished, or a question was answered |
