@@ -16,6 +16,8 @@ pub(crate) const MAGIC: &[u8; 4] = b"  V2";
 /// What a message's frame has before the body: timestamp, attempts, id.
 const MESSAGE_HEADER: usize = 8 + 2 + Id::LENGTH;
 const TYPE: usize = 4;
+/// A year: no server means more.
+const LONGEST_TIMEOUT: Duration = Duration::from_hours(365 * 24);
 
 /// The 16 bytes by which nsqd knows a message; printable in every server that there is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -239,7 +241,11 @@ pub(crate) fn negotiated(reply: &[u8]) -> Result<Negotiated, String> {
     if parsed.auth_required {
         return Err("nsqd wants AUTH, which these services do not speak".to_owned());
     }
-    let time = |milliseconds: i64| u64::try_from(milliseconds).ok().filter(|time| *time > 0).map(Duration::from_millis);
+    // Points in time are calculated with these, and must not overflow.
+    let time = |milliseconds: i64| {
+        let positive = u64::try_from(milliseconds).ok().filter(|time| *time > 0);
+        positive.map(|time| Duration::from_millis(time).min(LONGEST_TIMEOUT))
+    };
     let max_ready = u32::try_from(parsed.max_rdy_count.min(i64::from(u32::MAX))).ok().filter(|count| *count > 0);
     match (max_ready, time(parsed.msg_timeout), time(parsed.max_msg_timeout)) {
         (Some(max_ready), Some(message_timeout), Some(max_message_timeout)) => {
@@ -358,6 +364,8 @@ mod tests {
             max_message_timeout: Duration::from_mins(15),
         };
         assert_eq!(negotiated(good.as_bytes()), Ok(expected));
+        let endless = negotiated(good.replace("900000", &i64::MAX.to_string()).as_bytes()).unwrap();
+        assert_eq!(endless.max_message_timeout, LONGEST_TIMEOUT);
         for (bad, says) in [
             ("OK", "not what nsqd sends"),
             ("", "not what nsqd sends"),

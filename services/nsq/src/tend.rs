@@ -12,7 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use crate::backoff;
 use crate::connection::serve;
 use crate::consumer::{Shared, Source};
-use crate::lookup::{Found, Lookup};
+use crate::lookup::{Found, Lookup, MOST_NSQD};
 use crate::share::{Load, shares};
 
 /// How often the shares are looked at when nothing asks for it.
@@ -78,7 +78,7 @@ async fn look_up(shared: &Shared, lookup: &Lookup, known: &watch::Sender<BTreeSe
             tracing::warn!(topic = %shared.options.topic, error = %Chain(failure), "nsqlookupd could not be asked");
         }
         if !failures.is_empty() {
-            addresses.extend(known.borrow().iter().cloned());
+            addresses.extend(known.borrow().iter().take(MOST_NSQD).cloned());
         }
         known.send_if_modified(|known| {
             let modified = *known != addresses;
