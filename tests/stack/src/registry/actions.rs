@@ -37,6 +37,11 @@ impl Actions {
         Ok(item)
     }
 
+    /// Ends an item on which nobody has to work any more. A worker that has it in hand finds out at its next message.
+    pub async fn cancel(&self, id: i64, user: User) -> Result<WorkItem> {
+        self.blocking(move |store| store.cancel_item(id, &user)).await
+    }
+
     /// Asks for an object to be restored.
     pub async fn request_object_restore(&self, object: i64, requester: User) -> Result<WorkItem> {
         let item = self.blocking(move |store| store.create_object_restoration(object, &requester)).await?;

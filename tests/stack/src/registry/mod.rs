@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! server ─▶ api ─▶ actions ─▶ store      who asks and what; what workers are told; records and their rules
-//!    │                └─────▶ queue      ids to nsqd, a key to Redis
+//!    ├───▶ pages ──▶  └─────▶ queue      for people, the same; ids to nsqd, a key to Redis
 //!    └────▶ faults                       what goes wrong on purpose
 //! fixtures                               what is there from the start
 //! ```
@@ -15,6 +15,7 @@ mod api;
 pub mod auth;
 mod faults;
 mod fixtures;
+mod pages;
 mod queue;
 mod server;
 pub mod store;
@@ -27,6 +28,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::Response;
 
 pub use actions::Actions;
 pub use faults::{Fault, Faults};
@@ -76,6 +79,11 @@ pub struct Registry {
     faults: Faults,
 }
 
+/// To people or to programs.
+async fn answer(State((pages, context)): State<(Arc<pages::Pages>, Arc<api::Context>)>, request: Request) -> Response {
+    if pages::wanted(&request) { pages.handle(request).await } else { api::handle(State(context), request).await }
+}
+
 impl Registry {
     /// Starts a Registry. It has threads of its own, so that this works in and out of asynchronous programs.
     pub fn start(options: Options) -> anyhow::Result<Self> {
@@ -88,8 +96,9 @@ impl Registry {
         let actions = Actions { store, nsqd, redis };
         let faults = Faults::default();
         let url = format!("http://{address}");
+        let pages = Arc::new(pages::Pages::new(actions.clone(), url.clone()));
         let context = Arc::new(api::Context { actions: actions.clone(), test_environment, batch_deletion_key, url });
-        let router = Router::new().fallback(api::handle).with_state(context);
+        let router = Router::new().fallback(answer).with_state((pages, context));
         let server =
             server::Server::start(listener, router, faults.clone()).context("cannot start the Registry's server")?;
         Ok(Self { server, actions, faults })

@@ -47,6 +47,20 @@ pub const STAGES: [&str; 16] = [
     "Validate",
 ];
 pub const STATUSES: [&str; 6] = ["Cancelled", "Failed", "Pending", "Started", "Success", "Suspended"];
+/// Statuses of a work item on which nobody works any more.
+pub const COMPLETED: [&str; 3] = ["Cancelled", "Failed", "Success"];
+/// The stages of an ingest in their order; each has a topic.
+pub const INGEST_STAGES: [&str; 9] = [
+    "Receive",
+    "Validate",
+    "Reingest Check",
+    "Copy To Staging",
+    "Format Identification",
+    "Store",
+    "Storage Validation",
+    "Record",
+    "Cleanup",
+];
 pub const STORAGE_OPTIONS: [&str; 10] = [
     "Glacier-Deep-OH",
     "Glacier-Deep-OR",

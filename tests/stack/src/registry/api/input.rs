@@ -76,12 +76,12 @@ fn normal(value: Value) -> Value {
 }
 
 /// A path with its escapes undone, or nothing if an escape is none.
-pub(super) fn path(raw: &str) -> Option<String> {
+pub(in crate::registry) fn path(raw: &str) -> Option<String> {
     well_formed(raw).then(|| percent_decode_str(raw).decode_utf8_lossy().into_owned())
 }
 
 /// Names and values of a query or a form. A pair with a broken escape or a semicolon is left out, as Go does.
-pub(super) fn params(raw: &str) -> Vec<(String, String)> {
+pub(in crate::registry) fn params(raw: &str) -> Vec<(String, String)> {
     let decode = |text: &str| {
         let text = text.replace('+', " ");
         well_formed(&text).then(|| percent_decode_str(&text).decode_utf8_lossy().into_owned())

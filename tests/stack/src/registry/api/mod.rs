@@ -2,7 +2,7 @@
 //! The records' own rules are the store's.
 
 mod handlers;
-mod input;
+pub(super) mod input;
 mod list;
 mod route;
 

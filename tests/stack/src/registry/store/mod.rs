@@ -22,9 +22,9 @@ mod views;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -86,6 +86,7 @@ struct Connections {
     writer: Mutex<Connection>,
     readers: Vec<Mutex<Connection>>,
     next: AtomicUsize,
+    revision: AtomicU64,
     retention: Retention,
 }
 
@@ -123,7 +124,10 @@ impl Store {
                 readers.push(Mutex::new(reader));
             }
         }
-        Ok(Self(Arc::new(Connections { writer: Mutex::new(writer), readers, next: AtomicUsize::new(0), retention })))
+        let (writer, next) = (Mutex::new(writer), AtomicUsize::new(0));
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let revision = AtomicU64::new(u64::try_from(since.as_micros()).unwrap_or_default());
+        Ok(Self(Arc::new(Connections { writer, readers, next, revision, retention })))
     }
 
     pub fn retention(&self) -> Retention {
@@ -186,6 +190,22 @@ impl Store {
         Ok(())
     }
 
+    /// Work items by action, stage and status: how many.
+    pub fn item_counts_by_action(&self) -> Result<Vec<(String, String, String, i64)>> {
+        let db = self.read();
+        let mut statement = db.prepare_cached(
+            "SELECT coalesce(action, ''), coalesce(stage, ''), coalesce(status, ''), count(*) FROM work_items \
+             GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+        )?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// A number that is another one after each change, and in each process.
+    pub fn revision(&self) -> u64 {
+        self.0.revision.load(Ordering::Relaxed)
+    }
+
     /// Lets the database grow no further, as a full disk does.
     pub fn refuse_growth(&self) -> Result<()> {
         let db = self.writer();
@@ -219,6 +239,7 @@ impl Store {
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let done = change(&transaction)?;
         transaction.commit()?;
+        self.0.revision.fetch_add(1, Ordering::Relaxed);
         Ok(done)
     }
 }

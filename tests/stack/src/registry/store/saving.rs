@@ -4,11 +4,11 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use super::record::{by_id, find, insert, update};
-use super::records::{Checksum, GenericFile, IntellectualObject, PremisEvent, StorageRecord, WorkItem};
+use super::records::{Checksum, GenericFile, IntellectualObject, PremisEvent, StorageRecord, User, WorkItem};
 use super::validation::Validate as _;
 use super::{Error, Result, Store, alerts, number};
 use crate::registry::time::Time;
-use crate::registry::vocabulary::{ACTIVE, DEFAULT_PROFILE, DELETED};
+use crate::registry::vocabulary::{ACTIVE, COMPLETED, DEFAULT_PROFILE, DELETED};
 
 impl Store {
     /// Creates an object, or overwrites the one with its id.
@@ -40,6 +40,21 @@ impl Store {
     /// Creates a work item, or overwrites the one with its id: all of it, nothing is merged or compared.
     pub fn save_item(&self, mut item: WorkItem) -> Result<WorkItem> {
         self.change(|db| {
+            save_item(db, &mut item)?;
+            Ok(item)
+        })
+    }
+
+    /// Cancels a work item that is not completed.
+    pub fn cancel_item(&self, id: i64, user: &User) -> Result<WorkItem> {
+        self.change(|db| {
+            let mut item: WorkItem = by_id(db, id)?.ok_or(Error::NoRows)?;
+            if COMPLETED.contains(&&*item.status) {
+                return Err(Error::Conflict("this work item is completed already"));
+            }
+            "Cancelled".clone_into(&mut item.status);
+            item.note = format!("Cancelled by {}", user.email);
+            item.retry = false;
             save_item(db, &mut item)?;
             Ok(item)
         })

@@ -10,6 +10,7 @@ mod hostile;
 mod items;
 mod lists;
 mod objects;
+mod pages;
 mod property;
 mod requests;
 mod typed;
