@@ -22,7 +22,8 @@ async fn run(context: Context<QueuePlan, Settings>) -> anyhow::Result<()> {
     let publisher = plan.nsq.publisher.publisher()?;
     let rules = Rules::ingest(Topic::IngestRecord, "Witnessed");
     let (registry, store) = (registry.client()?, redis.store()?);
-    Items { plan, rules, registry, store, publisher, heartbeat, shutdown, service }.run(Witness).await
+    let receiving = None;
+    Items { plan, rules, registry, store, receiving, publisher, heartbeat, shutdown, service }.run(Witness).await
 }
 
 struct Witness;

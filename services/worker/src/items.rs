@@ -26,6 +26,7 @@ use anyhow::{Context as _, Result};
 use model::{Status, Time, WorkItem, WorkResult};
 use nsq::{Name, Publisher};
 use redis_store::{ClaimTaken, Claimant, Held, Store, Trouble};
+use storage::Storage;
 
 use crate::host;
 use crate::items::ingest::Institutions;
@@ -47,6 +48,8 @@ pub struct Items {
     pub rules: Rules,
     pub registry: registry::Client,
     pub store: Store,
+    /// Where the tars of ingests are, for the stages before they are stored; without it nobody looks whether they changed.
+    pub receiving: Option<Storage>,
     pub publisher: Publisher,
     pub heartbeat: Heartbeat,
     pub shutdown: CancellationToken,
@@ -56,8 +59,8 @@ pub struct Items {
 
 impl Items {
     /// Works until the process is asked to stop and every item in work is finished or released.
-    pub async fn run(self, stage: impl ItemStage) -> Result<()> {
-        let Self { plan, rules, registry, store, publisher, heartbeat, shutdown, service } = self;
+    pub async fn run<S: ItemStage>(self, stage: S) -> Result<()> {
+        let Self { plan, rules, registry, store, receiving, publisher, heartbeat, shutdown, service } = self;
         let next = rules.next().map(|topic| topic.as_str().parse()).transpose().context("the next topic's name")?;
         let desk = Desk {
             stage,
@@ -65,6 +68,7 @@ impl Items {
             next,
             registry,
             store,
+            receiving,
             publisher: publisher.clone(),
             node: host::name(),
             pid: i64::from(std::process::id()),
@@ -74,7 +78,9 @@ impl Items {
             system_patience: plan.system_patience,
             institutions: Institutions::default(),
         };
-        Messages { plan, publisher, heartbeat, shutdown, service }.run(Attendant(Arc::new(desk))).await
+        Messages { plan, publisher, heartbeat, shutdown, service, memory: S::MEMORY }
+            .run(Attendant(Arc::new(desk)))
+            .await
     }
 }
 
@@ -88,6 +94,7 @@ struct Desk<S> {
     next: Option<Name>,
     registry: registry::Client,
     store: Store,
+    receiving: Option<Storage>,
     publisher: Publisher,
     node: String,
     pid: i64,

@@ -33,6 +33,7 @@ mod help;
 mod host;
 mod identity;
 mod items;
+mod memory;
 mod messages;
 mod metrics;
 mod output;

@@ -17,6 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use crate::ecs::Protection;
 use crate::host;
+use crate::memory;
 use crate::metrics::{Metric, Metrics};
 use crate::queue_worker::QueuePlan;
 use crate::{CancellationToken, Heartbeat};
@@ -83,16 +84,22 @@ pub struct Messages {
     pub shutdown: CancellationToken,
     /// The executable's name.
     pub service: &'static str,
+    /// What one message in work may take, in bytes, at most.
+    pub memory: u64,
 }
 
 impl Messages {
     /// Works until the process is asked to stop and what is in work has been put away.
     pub async fn run(self, handler: impl Handler) -> Result<()> {
-        let Self { plan, publisher, heartbeat, shutdown, service } = self;
+        let Self { plan, publisher, heartbeat, shutdown, service, memory } = self;
         let topic: Name = plan.topic.parse().context("the topic's name")?;
         let channel: Name = plan.channel.parse().context("the channel's name")?;
         let lookup = Lookup::new([plan.nsq.lookupd.as_str()]).context("the address of nsqlookupd")?;
-        let at_a_time = plan.numbers.workers.min(plan.numbers.buffer_size);
+        let asked_for = plan.numbers.workers.min(plan.numbers.buffer_size);
+        let at_a_time = asked_for.min(memory::room_for(memory));
+        if at_a_time < asked_for {
+            tracing::warn!(at_a_time, asked_for, "this task's memory is enough for fewer messages at a time");
+        }
         let mut consumer = Consumer::start(Options {
             max_in_flight: at_a_time,
             client_id: host::name(),

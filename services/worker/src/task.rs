@@ -12,6 +12,9 @@ use crate::CancellationToken;
 /// A stage knows nothing of NSQ, claims or attempts. It may be run again after it was cut off anywhere, by another process:
 /// what it has done must be found in Redis, the Registry or S3, and not be done twice.
 pub trait ItemStage: Send + Sync + 'static {
+    /// What one item in work may take, in bytes, at most. No more items are in work than the task has memory for.
+    const MEMORY: u64 = 32 << 20;
+
     /// Does the work. It returns soon after `task.cancelled` is, with [`Stop::Cancelled`]; whatever it returns then, nothing
     /// more is written for the item if that was taken away.
     fn run(&self, task: &Task) -> impl Future<Output = Result<Done, Stop>> + Send;

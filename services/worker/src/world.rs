@@ -12,6 +12,7 @@ use redis_store::Store;
 use stack::nsq::{Lookupd, LookupdOptions, Nsqd};
 use stack::redis::Redis;
 use stack::registry::{Fixtures, Registry};
+use storage::Storage;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
@@ -75,6 +76,8 @@ pub(crate) struct World {
     pub(crate) store: Store,
     pub(crate) publisher: nsq::Publisher,
     pub(crate) lookup: Lookup,
+    /// Looked at by loops that start after it was set.
+    pub(crate) receiving: Mutex<Option<Storage>>,
     folder: tempfile::TempDir,
 }
 
@@ -129,7 +132,7 @@ impl World {
         let (client, store, publisher) = clients(&registry, &redis, &nsqd);
         let lookup = Lookup::new([lookupd.http().to_string()]).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        Self { registry, redis, nsqd, lookupd, client, store, publisher, lookup, folder }
+        Self { registry, redis, nsqd, lookupd, client, store, publisher, lookup, receiving: Mutex::default(), folder }
     }
 
     /// The loop of a service, with claims that live for two seconds.
@@ -154,6 +157,7 @@ impl World {
             rules,
             registry,
             store,
+            receiving: self.receiving.lock().unwrap().clone(),
             publisher,
             heartbeat: Heartbeat::start(&health, Duration::from_hours(1)).unwrap(),
             shutdown: shutdown.clone(),

@@ -1,6 +1,5 @@
 //! What only an ingest must ask before it is taken up: is the bag ingested already, is an older one still in the works, does a
-//! newer one wait (01 §4.4, rules 3, 4, 8 and 9; rulings A.5, A.11, B.16). Rule 10, whether the tar in the receiving bucket is
-//! still the same, needs S3 and is asked by the stages that read it.
+//! newer one wait, is the tar in the receiving bucket still the same (01 §4.4, rules 3, 4 and 8 to 10; rulings A.5, A.11, B.16).
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -8,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use model::{
-    EventType, Institution, IntellectualObject, PremisEvent, Stage, Status, Topic, WorkItem, identifier, note,
+    EventType, Institution, IntellectualObject, PremisEvent, Provider, Stage, Status, Topic, WorkItem, identifier, note,
 };
 use registry::Query;
 
@@ -119,16 +118,45 @@ impl<S: ItemStage> Desk<S> {
         }
         let is_newer =
             |other: &&WorkItem| other.date_processed.inner() > item.date_processed.inner() && other.etag != item.etag;
-        let Some(newer) = unfinished.find(is_newer).filter(|_| !self.rules.topic().is_late_ingest()) else {
+        if self.rules.topic().is_late_ingest() {
             return Ok(None);
+        }
+        if let Some(newer) = unfinished.find(is_newer) {
+            let reason = note::superseded(item.id, newer.id);
+            return self.abandon(item, Status::Cancelled, true, reason).await.map(Some);
+        }
+        self.skip_for_another_tar(item).await
+    }
+
+    /// An error of S3 says nothing about the tar: the stage will meet it.
+    async fn skip_for_another_tar(&self, item: &WorkItem) -> Result<Option<Skip>> {
+        let Some(storage) = &self.receiving else { return Ok(None) };
+        let tar = match storage.bucket(&Provider::Aws, &item.bucket) {
+            Ok(bucket) => bucket.find(&item.name).await,
+            Err(error) => Err(error),
         };
+        let (status, needs_review, reason) = match tar {
+            Ok(None) => (Status::Suspended, true, note::bag_gone(item)),
+            Ok(Some(tar)) if !tar.etag.as_str().is_empty() && tar.etag.as_str() != item.etag => {
+                (Status::Cancelled, item.needs_admin_review, note::bag_changed(item, tar.etag.as_str()))
+            }
+            Ok(Some(_)) => return Ok(None),
+            Err(error) => {
+                tracing::warn!(work_item_id = item.id, "whether the tar is still there could not be seen: {error}");
+                return Ok(None);
+            }
+        };
+        self.abandon(item, status, needs_review, reason).await.map(Some)
+    }
+
+    /// Ends an ingest for good. Its data stays, and nothing is published to cleanup (rulings B.16).
+    async fn abandon(&self, item: &WorkItem, status: Status, needs_review: bool, reason: String) -> Result<Skip> {
         let mut item = item.clone();
-        let reason = note::superseded(item.id, newer.id);
         let stage = item.stage.clone();
-        item.mark_no_longer_in_progress(stage, Status::Cancelled, &*reason);
+        item.mark_no_longer_in_progress(stage, status, &*reason);
         item.retry = false;
-        item.needs_admin_review = true;
-        self.registry.save_work_item(&item).await.context("it could not be saved as cancelled")?;
-        Ok(Some(Skip::Done(reason)))
+        item.needs_admin_review = needs_review;
+        self.registry.save_work_item(&item).await.context("it could not be saved as given up")?;
+        Ok(Skip::Done(reason))
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use model::{Action, IngestObject, Stage, Status, Time, Topic};
 use redis_store::{ClaimTaken, LeaseName, LeaseTaken, Owner};
+use stack::s3::S3;
 use tokio::sync::Notify;
 
 use crate::world::{RECORD, Script, World, until};
@@ -246,4 +247,48 @@ async fn a_newer_bag_waits_for_the_older_one_and_cancels_it_before_it_is_stored(
     running.stop().await;
     assert_eq!((script.runs(old.id), script.runs(new.id)), (0, 0));
     assert_eq!(world.load(Topic::IngestCleanup).await, (0, 0, 0), "nothing is published for a cancelled item (B.16)");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ingest_ends_when_its_tar_has_changed_or_is_gone() {
+    let world = World::new().await;
+    let bucket = "aptrust.receiving.test.test.edu";
+    let s3 = S3::start(stack::s3::Options { buckets: vec![bucket.to_owned()], ..Default::default() }).await.unwrap();
+    let provider = storage::Provider {
+        name: model::Provider::Aws,
+        host: s3.address().to_string(),
+        scheme: storage::Scheme::Http,
+        key: Some("minioadmin".to_owned()),
+        secret: Some("minioadmin".to_owned()),
+    };
+    let config = storage::Config { providers: vec![provider], regions: vec![], limits: storage::Limits::default() };
+    let receiving = storage::Storage::new(&config).await.unwrap();
+    *world.receiving.lock().unwrap() = Some(receiving);
+    let folder = tempfile::tempdir().unwrap();
+    let tar = folder.path().join("tar");
+    std::fs::write(&tar, "bag").unwrap();
+    let validate =
+        async |etag: &str| world.item(Action::Ingest, Stage::Validate, |item| item.etag = etag.to_owned()).await;
+    // md5 of `bag`.
+    let same = validate("4a82715423d654d61838e81060a4cdf1").await;
+    let changed = validate("ffffffffffffffffffffffffffffffff").await;
+    let gone = validate("ffffffffffffffffffffffffffffffff").await;
+    for item in [&same, &changed] {
+        s3.import(bucket, &item.name, &tar).await.unwrap();
+    }
+    let script = Script::succeeds();
+    let running = world.start(Rules::ingest(Topic::IngestBagValidation, "Bag is valid"), &script);
+    for item in [&same, &changed, &gone] {
+        world.publish(Topic::IngestBagValidation, item.id).await;
+    }
+    world.until(same.id, |item| item.stage == Stage::ReingestCheck).await;
+    let changed = world.until(changed.id, |item| item.status == Status::Cancelled).await;
+    let gone = world.until(gone.id, |item| item.status == Status::Suspended).await;
+    running.stop().await;
+    assert!(
+        changed.note.contains("a newer version of bag") && !changed.retry && !changed.needs_admin_review,
+        "{changed:?}"
+    );
+    assert!(gone.note.contains("was deleted from") && !gone.retry && gone.needs_admin_review, "{gone:?}");
+    assert_eq!((script.runs(same.id), script.runs(changed.id), script.runs(gone.id)), (1, 0, 0));
 }
