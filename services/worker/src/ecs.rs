@@ -202,6 +202,7 @@ mod tests {
         asked.lock().unwrap().iter().map(|body| body["ProtectionEnabled"].as_bool().unwrap()).collect()
     }
 
+    const REFUSAL: &str = r#"{"failure":{"Arn":"arn","Reason":"DEPLOYMENT_BLOCKED","Detail":null}}"#;
     const PROTECTED: &str = r#"{"protection":{"ProtectionEnabled":true,"TaskArn":"arn"}}"#;
 
     #[tokio::test]
@@ -234,7 +235,6 @@ mod tests {
     #[tokio::test]
     async fn an_agent_that_refuses_is_asked_again_and_work_goes_on() {
         crate::install_tls();
-        const REFUSAL: &str = r#"{"failure":{"Arn":"arn","Reason":"DEPLOYMENT_BLOCKED","Detail":null}}"#;
         let agent = Agent { uri: format!("{}/task-protection/v1/state", self::agent(&[REFUSAL]).await.0) };
         let error = agent.protect(true).await.unwrap_err();
         assert!(error.to_string().contains("DEPLOYMENT_BLOCKED"), "{error}");

@@ -22,7 +22,7 @@ use crate::settings::{Environment, Reader, Sources};
 use crate::{CancellationToken, Done, Heartbeat, ItemStage, Items, QueueWorker, Rules, Stop, Task};
 
 /// Long enough for a loaded machine; nothing waits for it when all is well.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 type Work = dyn Fn(Task) -> Pin<Box<dyn Future<Output = Result<Done, Stop>> + Send>> + Send + Sync;
 
@@ -205,15 +205,13 @@ impl World {
     /// Waits until the item is as the test wants it.
     pub(crate) async fn until(&self, item: i64, wanted: impl Fn(&WorkItem) -> bool) -> WorkItem {
         let mut last = self.look(item).await;
-        let waited = tokio::time::timeout(PATIENCE, async {
+        let in_time = tokio::time::timeout(PATIENCE, async {
             while !wanted(&last) {
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 last = self.look(item).await;
             }
         });
-        if waited.await.is_err() {
-            panic!("the item stayed {last:?}");
-        }
+        assert!(in_time.await.is_ok(), "the item stayed {last:?}");
         last
     }
 
@@ -226,15 +224,13 @@ impl World {
     /// Waits until a topic holds these messages.
     pub(crate) async fn until_load(&self, topic: Topic, wanted: (u64, u64, u64)) {
         let mut last = self.load(topic).await;
-        let waited = tokio::time::timeout(PATIENCE, async {
+        let in_time = tokio::time::timeout(PATIENCE, async {
             while last != wanted {
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 last = self.load(topic).await;
             }
         });
-        if waited.await.is_err() {
-            panic!("{topic} holds (waiting, in flight, deferred) {last:?} and not {wanted:?}");
-        }
+        assert!(in_time.await.is_ok(), "{topic} holds (waiting, in flight, deferred) {last:?} and not {wanted:?}");
     }
 }
 
@@ -276,12 +272,12 @@ impl World {
 
 /// Waits until the test's own condition holds.
 pub(crate) async fn until(what: &str, wanted: impl Fn() -> bool) {
-    let waited = tokio::time::timeout(PATIENCE, async {
+    let in_time = tokio::time::timeout(PATIENCE, async {
         while !wanted() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     });
-    assert!(waited.await.is_ok(), "{what}: waited in vain");
+    assert!(in_time.await.is_ok(), "{what}: waited in vain");
 }
 
 fn clients(registry: &Registry, redis: &Redis, nsqd: &Nsqd) -> (registry::Client, Store, nsq::Publisher) {
