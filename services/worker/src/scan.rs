@@ -70,7 +70,8 @@ impl Scans {
             }
         };
         let cancelled = self.shutdown.child_token();
-        let mut pass = std::pin::pin!(scan.pass(&cancelled));
+        // On the heap: what a pass holds is large.
+        let mut pass = Box::pin(scan.pass(&cancelled));
         let passed = tokio::select! {
             passed = &mut pass => passed,
             loss = lease.lost() => {

@@ -66,7 +66,7 @@ impl World {
         let mut consumer = Consumer::start(Options::new(topic, channel, source));
         let mut ids = Vec::new();
         for _ in 0..waiting {
-            let next = tokio::time::timeout(Duration::from_secs(60), consumer.next()).await;
+            let next = tokio::time::timeout(Duration::from_mins(1), consumer.next()).await;
             let message = next.expect("a message is missing").unwrap();
             ids.push(str::from_utf8(&message.body).unwrap().parse().unwrap());
             message.finish().unwrap();
