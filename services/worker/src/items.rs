@@ -142,7 +142,7 @@ impl<S: ItemStage> Desk<S> {
             );
             return Ok(Verdict::Finish);
         };
-        if let Some(verdict) = self.skip(&item).await? {
+        if let Some(verdict) = self.answer(&item, self.rules.skip(&item)).await? {
             return Ok(verdict);
         }
         let before = self.store.claimant(id, topic).await.context("its claim in Redis could not be read")?;
@@ -207,10 +207,7 @@ impl<S: ItemStage> Desk<S> {
         };
         tracing::info!(work_item_id = id, attempt = task.attempt, "working on WorkItem {id} ({})", case.item.name);
         let ended = self.watch(task, &case.claim, case.lock.as_ref(), shutdown).await;
-        let service_is_over = shutdown.is_cancelled();
-        let verdict = self.close(case, ended).await;
-        // What it waits for may be over; the next process is not to wait for that.
-        if service_is_over { verdict.map(Verdict::at_once) } else { verdict }
+        self.close(case, ended).await
     }
 
     async fn look(&self, id: i64) -> Result<Option<WorkItem>> {
@@ -221,12 +218,17 @@ impl<S: ItemStage> Desk<S> {
         }
     }
 
-    /// What the message of an item that is not taken up gets.
+    /// Whether the item is not taken up after all, by everything that can be known of it.
     async fn skip(&self, item: &WorkItem) -> Result<Option<Verdict>> {
         let skip = match self.rules.skip(item) {
             None if self.rules.is_ingest() => self.skip_ingest(item).await?,
             skip => skip,
         };
+        self.answer(item, skip).await
+    }
+
+    /// What the message of an item that is not taken up gets.
+    async fn answer(&self, item: &WorkItem, skip: Option<Skip>) -> Result<Option<Verdict>> {
         Ok(match skip {
             None => None,
             Some(Skip::Done(reason)) => {

@@ -65,16 +65,6 @@ pub enum Verdict {
     Later(Duration),
 }
 
-impl Verdict {
-    /// Without the wait: for the process that comes after this one.
-    pub(crate) fn at_once(self) -> Self {
-        match self {
-            Self::Later(_) => Self::Later(Duration::ZERO),
-            other => other,
-        }
-    }
-}
-
 /// What a program over messages stands on. [`run`](Self::run) is its life.
 #[derive(Debug)]
 pub struct Messages {
