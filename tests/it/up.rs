@@ -149,7 +149,7 @@ fn a_folder_that_is_kept_is_taken_up_again_beside_another_stack() {
 fn a_port_that_is_taken_is_named() {
     // If it is taken by something else, so much the better.
     let _taken = std::net::TcpListener::bind("127.0.0.1:9899");
-    let ran = xtask().args(["up", "--fixed-ports", "--timeout", "1s"]).output().unwrap();
+    let ran = xtask().args(["up", "--fixed-ports"]).output().unwrap();
     let said = String::from_utf8_lossy(&ran.stderr);
     assert_eq!(ran.status.code(), Some(1), "{said}");
     assert!(said.contains("127.0.0.1:") && said.contains("listen"), "{said}");
