@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{read_json, run};
 use crate::support::registry::Registry;
-use crate::support::{program, root, skip, xtask};
+use crate::support::{program, root, skip, wait_for, xtask};
 
 /// A release of this checkout into OCI layouts, made once: the folder and the manifest.
 fn released() -> &'static (std::path::PathBuf, Value) {
@@ -86,10 +86,26 @@ fn all_17_run_from_their_images_as_the_unprivileged_user() {
         with_settings.extend(set.iter().map(String::as_str));
         docker(&[&with_settings[..], &[reference, "--check-settings"]].concat()).succeeds();
 
-        // It starts, writes its log onto the mounted volume as its user, and says that it is unfinished.
+        // It starts and writes its log onto the mounted volume as its user. One that is unfinished says so; any other lives,
+        // though nothing is there that it could reach, until it is told to stop.
         let mount = format!("--volume={volume}:/tmp");
-        let start = [&with_settings[..], &[&mount, "--env=LOG_DIR=/tmp/logs", reference]].concat();
-        docker(&start).fails(69, "not built yet");
+        let start = [&with_settings[1..], &[&mount, "--env=LOG_DIR=/tmp/logs", reference]].concat();
+        if version.lines().any(|line| line == "unfinished") {
+            docker(&[&["run"], &start[..]].concat()).fails(69, "not built yet");
+            continue;
+        }
+        let name = format!("preserv-test-{service}-{}", std::process::id());
+        let detached: Vec<&str> = start.iter().copied().filter(|arg| *arg != "--rm").collect();
+        docker(&[&["run", "--detach", "--name", &name], &detached[..]].concat()).succeeds();
+        let _container = Container(name.clone());
+        let healthy = wait_for("the service in its container to be healthy", || {
+            let asked = docker(&["exec", &name, &format!("/{service}"), "--health"]);
+            if asked.code == Some(0) { Ok(asked.stdout) } else { Err(asked.stderr) }
+        });
+        assert!(healthy.starts_with("healthy"), "{healthy}");
+        docker(&["stop", "--time", "100", &name]).succeeds();
+        let code = docker(&["inspect", "--format", "{{.State.ExitCode}}", &name]).succeeds().stdout;
+        assert_eq!(code.trim(), "0", "{service} was told to stop");
     }
     let owners = logs_in(&volume);
     run(Command::new("docker").args(["volume", "rm", "--force", &volume]));
@@ -97,6 +113,15 @@ fn all_17_run_from_their_images_as_the_unprivileged_user() {
     let expected: BTreeMap<String, u32> =
         images().iter().map(|image| (format!("{}.log", image["service"].as_str().unwrap()), 65532)).collect();
     assert_eq!(owners, expected, "one log each on the volume, written by the unprivileged user");
+}
+
+/// A container that goes away with the test.
+struct Container(String);
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        run(Command::new("docker").args(["rm", "--force", &self.0]));
+    }
 }
 
 /// A value for each required setting, by its kind.
