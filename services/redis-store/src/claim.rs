@@ -172,9 +172,13 @@ impl ClaimScan {
         let mut claims = Vec::new();
         for (item, values) in items.iter().zip(found) {
             for ((topic, field), value) in Topic::ALL.iter().zip(&fields).zip(values) {
-                if let Some(value) = value {
-                    let document: Document = parse(*item, field, &value)?;
-                    claims.push(Claimed { item: *item, topic: *topic, claimant: document.claimant(now) });
+                let Some(value) = value else { continue };
+                match parse::<Document>(*item, field, &value) {
+                    Ok(document) => {
+                        claims.push(Claimed { item: *item, topic: *topic, claimant: document.claimant(now) });
+                    }
+                    // One item's must not hide all others'.
+                    Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "a claim cannot be read"),
                 }
             }
         }

@@ -28,6 +28,8 @@ const LAST_REQUEUE: u16 = 5;
 const BEFORE_LAST: Duration = Duration::from_secs(30);
 /// When the new message comes. It finds the work still going on, or takes up what was left.
 const REPLACEMENT: Duration = Duration::from_mins(10);
+/// When a message comes back that could not be replaced.
+const UNPUBLISHED: Duration = Duration::from_secs(30);
 /// After a panic. The cause is a defect, so there is no hurry.
 const AFTER_PANIC: Duration = Duration::from_mins(1);
 /// The main loop's signs of life.
@@ -210,6 +212,8 @@ impl<H: Handler> Shared<H> {
     async fn replace(&self, message: Message, delay: Duration) {
         if self.published(&message.body, delay).await {
             finish(message);
+        } else if let Err(lost) = message.requeue(UNPUBLISHED).await {
+            tracing::info!("a message that could not be replaced comes back by itself: {lost}");
         }
     }
 

@@ -78,15 +78,17 @@ impl Sweeper {
             if !wanted(&item) {
                 continue;
             }
-            self.publish(&item, topic, "was never queued").await?;
-            published += 1;
+            // Saved first: a worker takes it up as soon as it is published, and this save would undo what that one wrote.
             let now = Time::now();
             item.date_processed = now;
             item.queued_at = now;
-            self.registry
-                .save_work_item(&item)
-                .await
-                .with_context(|| format!("saving WorkItem {} as queued", item.id))?;
+            self.save(&item).await?;
+            if let Err(error) = self.publish(&item, topic, "was never queued").await {
+                item.queued_at = Time::UNSET;
+                self.save(&item).await?;
+                return Err(error);
+            }
+            published += 1;
         }
         Ok(published)
     }
@@ -185,6 +187,11 @@ impl Sweeper {
             }
             LeaseTaken::Theirs { .. } => false,
         })
+    }
+
+    async fn save(&self, item: &WorkItem) -> Result<()> {
+        let saved = self.registry.save_work_item(item).await;
+        saved.with_context(|| format!("saving WorkItem {} as queued", item.id)).map(drop)
     }
 
     async fn publish(&self, item: &WorkItem, topic: Topic, reason: &str) -> Result<()> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use model::{List, ProcessingError, Status, Time, note};
-use redis_store::Trouble;
+use redis_store::{ClaimTaken, Trouble};
 
 use super::watch::Ended;
 use super::{Case, Desk};
@@ -38,8 +38,14 @@ impl<S: ItemStage> Desk<S> {
             }
             Ended::Lost(loss) => {
                 tracing::warn!(work_item_id = id, "the claim or lock of WorkItem {id} was lost, so it waits: {loss}");
-                case.leave();
-                return Ok(Verdict::Later(self.claim_ttl));
+                // Where no claim is left, and no other worker's either, the item would look like a Go worker's.
+                let taken = self.store.take_claim(id, self.rules.topic(), &self.node, self.claim_ttl).await;
+                let Ok(ClaimTaken::Ours(claim)) = taken else {
+                    case.leave();
+                    return Ok(Verdict::Later(self.claim_ttl));
+                };
+                case.claim = claim;
+                Change::PutAway
             }
             Ended::PutAway => Change::PutAway,
             Ended::Returned(Ok(done)) => Change::Done(done),
@@ -96,6 +102,8 @@ impl<S: ItemStage> Desk<S> {
             tracing::info!(work_item_id = id, "nothing is written for WorkItem {id}: {reason}");
             return Ok(None);
         }
+        // A process that was stopped for a while may not have noticed yet.
+        case.claim.check().context("the claim on it was lost")?;
         if let Some(current) = current {
             case.item = current;
         }
@@ -157,7 +165,7 @@ impl<S: ItemStage> Desk<S> {
         if !item.note.contains(&self.node) {
             item.note.push_str(&note::killed(&self.node));
         }
-        tracing::info!(work_item_id = item.id, "Released WorkItem {} due to SIGTERM", item.id);
+        tracing::info!(work_item_id = item.id, "Released WorkItem {}", item.id);
         Verdict::Later(Duration::ZERO)
     }
 

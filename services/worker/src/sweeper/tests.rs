@@ -36,6 +36,9 @@ async fn rule_a8_the_item_of_a_dead_worker_is_published_again_once_an_hour() {
     let dead = world.store.take_claim(item.id, Topic::IngestRecord, "gone", Duration::from_millis(1)).await.unwrap();
     let ClaimTaken::Ours(dead) = dead else { panic!("it was claimed") };
     dead.leave();
+    // What cannot be read hides nothing else.
+    let odd = world.ingest().await;
+    world.put(odd.id, "claim:ingest08_record", "{").await;
     let alive = world.ingest().await;
     let _alive = world.store.take_claim(alive.id, Topic::IngestRecord, "busy", Duration::from_hours(1)).await.unwrap();
     let over = world.item(Action::Ingest, Stage::Record, |item| item.status = Status::Cancelled).await;

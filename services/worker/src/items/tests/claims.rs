@@ -147,6 +147,23 @@ async fn rule_a4_a_worker_that_lost_its_claim_stops_and_writes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rule_a4_an_item_whose_claim_is_gone_is_put_back_and_not_taken_for_a_go_workers() {
+    let world = World::new().await;
+    let item = world.ingest().await;
+    let script = Script::waits();
+    let running = world.start(RECORD, &script);
+    world.publish(Topic::IngestRecord, item.id).await;
+    until("the stage runs", || script.runs(item.id) == 1).await;
+    world.until(item.id, |item| item.status == Status::Started).await;
+    world.store.delete_item(item.id).await.unwrap();
+    // It is let go of, and taken up again.
+    until("the stage runs again", || script.runs(item.id) == 2).await;
+    running.stop().await;
+    let released = world.look(item.id).await;
+    assert_eq!((&released.status, released.is_claimed(), released.retry), (&Status::Pending, false, true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rule_a7_an_item_that_stands_at_our_next_stage_is_published_there() {
     let world = World::new().await;
     let item = world.item(Action::Ingest, Stage::Cleanup, |_| {}).await;
