@@ -15,9 +15,13 @@
 mod ingest;
 mod lock;
 mod outcome;
+pub(crate) mod rules;
+pub(crate) mod task;
 #[cfg(test)]
 mod tests;
 mod watch;
+#[cfg(test)]
+pub(crate) mod world;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,13 +32,14 @@ use nsq::{Name, Publisher};
 use redis_store::{ClaimTaken, Claimant, Held, Store, Trouble};
 use storage::Storage;
 
-use crate::host;
 use crate::items::ingest::Institutions;
-use crate::messages::{Delivery, Handler, Messages, Verdict};
-use crate::queue_worker::QueuePlan;
-use crate::rules::{GO_CLAIM, OTHER_WORKER, Rules, Skip};
-use crate::task::{ItemStage, Task};
-use crate::{CancellationToken, Heartbeat};
+use crate::items::rules::{GO_CLAIM, OTHER_WORKER, Rules, Skip};
+use crate::items::task::{ItemStage, Task};
+use crate::process::health::Heartbeat;
+use crate::process::host;
+use crate::queue::messages::{Delivery, Handler, Messages, Verdict};
+use crate::queue::worker::QueuePlan;
+use tokio_util::sync::CancellationToken;
 
 /// When an item is looked at again for which Registry or Redis were out of order.
 const SYSTEM_PAUSE: Duration = Duration::from_secs(30);

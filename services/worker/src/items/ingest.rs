@@ -12,8 +12,8 @@ use model::{
 use registry::Query;
 
 use super::Desk;
-use crate::rules::Skip;
-use crate::task::ItemStage;
+use crate::items::rules::Skip;
+use crate::items::task::ItemStage;
 
 /// When an item is looked at again that waits for an older version of its bag.
 const OLDER_VERSION: Duration = Duration::from_mins(5);

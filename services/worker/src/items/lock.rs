@@ -8,9 +8,9 @@ use model::{Topic, WorkItem, identifier};
 use redis_store::{Held, LeaseName, LeaseTaken, Owner};
 
 use super::Desk;
-use crate::messages::Verdict;
-use crate::rules::OTHER_WORKER;
-use crate::task::ItemStage;
+use crate::items::rules::OTHER_WORKER;
+use crate::items::task::ItemStage;
+use crate::queue::messages::Verdict;
 
 /// Longer than an item waits between two stages, on a normal day.
 const LIFETIME: Duration = Duration::from_hours(24);

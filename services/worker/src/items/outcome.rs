@@ -9,8 +9,8 @@ use redis_store::{ClaimTaken, Trouble};
 
 use super::watch::Ended;
 use super::{Case, Desk};
-use crate::messages::Verdict;
-use crate::task::{Done, ItemStage, Stop};
+use crate::items::task::{Done, ItemStage, Stop};
+use crate::queue::messages::Verdict;
 
 /// What is to be written.
 enum Change {

@@ -10,8 +10,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::Desk;
-use crate::CancellationToken;
-use crate::task::{Done, ItemStage, Stop, Task};
+use crate::items::task::{Done, ItemStage, Stop, Task};
+use tokio_util::sync::CancellationToken;
 
 /// How long a stage may take to notice that it is cancelled.
 const GRACE: Duration = Duration::from_secs(20);

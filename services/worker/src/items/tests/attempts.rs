@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use model::{Action, Stage, Status, Topic};
 
-use crate::world::{RECORD, Script, World, until};
-use crate::{Done, Rules, Stop, Task};
+use crate::items::rules::Rules;
+use crate::items::task::{Done, Stop, Task};
+use crate::items::world::{RECORD, Script, World, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_a9_attempts_are_counted_across_workers_also_where_nothing_follows() {

@@ -8,8 +8,9 @@ use redis_store::{ClaimTaken, LeaseName, LeaseTaken, Owner};
 use stack::s3::S3;
 use tokio::sync::Notify;
 
-use crate::world::{RECORD, Script, World, until};
-use crate::{Done, Rules, Stop, Task};
+use crate::items::rules::Rules;
+use crate::items::task::{Done, Stop, Task};
+use crate::items::world::{RECORD, Script, World, until};
 
 const LONG: Duration = Duration::from_hours(1);
 

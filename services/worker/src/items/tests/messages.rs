@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use model::{Stage, Status, Topic};
 
-use crate::world::{RECORD, Script, World, until};
-use crate::{Done, Stop, Task};
+use crate::items::task::{Done, Stop, Task};
+use crate::items::world::{RECORD, Script, World, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_a5_a_duplicate_of_work_that_goes_on_waits_as_a_new_message() {

@@ -16,10 +16,15 @@ use storage::Storage;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
-use crate::command_line::Arguments;
-use crate::program::Kind as _;
-use crate::settings::{Environment, Reader, Sources};
-use crate::{CancellationToken, Done, Heartbeat, ItemStage, Items, QueueWorker, Rules, Stop, Task};
+use crate::items::Items;
+use crate::items::rules::Rules;
+use crate::items::task::{Done, ItemStage, Stop, Task};
+use crate::process::command_line::Arguments;
+use crate::process::health::Heartbeat;
+use crate::process::program::Kind as _;
+use crate::process::settings::{Environment, Reader, Sources};
+use crate::queue::worker::QueueWorker;
+use tokio_util::sync::CancellationToken;
 
 /// Long enough for a loaded machine; nothing waits for it when all is well.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -110,7 +115,7 @@ impl World {
 
     /// With an nsqd as the test wants it.
     pub(crate) async fn with(change: impl FnOnce(&mut stack::nsq::Options)) -> Self {
-        crate::install_tls();
+        crate::process::tls::install();
         let lookupd = Lookupd::start(LookupdOptions::default()).await.unwrap();
         let mut options = stack::nsq::Options {
             lookupd: vec![lookupd.tcp()],

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use model::{ProcessingError, WorkItem};
 
-use crate::CancellationToken;
+use tokio_util::sync::CancellationToken;
 
 /// One service's work on one WorkItem.
 ///
@@ -33,7 +33,7 @@ pub struct Task {
     pub cancelled: CancellationToken,
 }
 
-/// The work is done. What is not said stays as it is, or as the service's [`Rules`](crate::Rules) say.
+/// The work is done. What is not said stays as it is, or as the service's [`Rules`](super::rules::Rules) say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Done {
     /// For the depositor.

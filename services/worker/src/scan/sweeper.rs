@@ -14,9 +14,10 @@ use nsq::{Lookup, Name, Publisher};
 use redis_store::{LeaseName, LeaseTaken, Owner, Store};
 use registry::Query;
 
-use crate::rules::GO_CLAIM;
-use crate::scan::Scan;
-use crate::{CancellationToken, host};
+use crate::items::rules::GO_CLAIM;
+use crate::process::host;
+use crate::scan::passes::Scan;
+use tokio_util::sync::CancellationToken;
 
 /// How long an item may wait without a message before that is taken for lost.
 const LOST: time::Duration = time::Duration::HOUR;

@@ -6,8 +6,9 @@ use model::{Action, Stage, Status, Time, Topic, WorkItem};
 use redis_store::ClaimTaken;
 
 use super::{Sweep, Sweeper};
-use crate::world::World;
-use crate::{CancellationToken, Scan as _};
+use crate::items::world::World;
+use crate::scan::passes::Scan as _;
+use tokio_util::sync::CancellationToken;
 
 async fn sweep(world: &World, mode: Sweep) {
     let sweeper = Sweeper {

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use anyhow::{Context as _, Result, anyhow};
 use tracing::level_filters::LevelFilter;
 
-use crate::settings::{LogLevel, LogTarget, Logging};
+use crate::process::settings::{LogLevel, LogTarget, Logging};
 
 /// Starts logging for the process, panics included.
 pub(crate) fn start(name: &str, logging: &Logging) -> Result<()> {

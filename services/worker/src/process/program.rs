@@ -4,9 +4,11 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use crate::command_line::{Arguments, Flag, Operand};
-use crate::settings::{Reader, Reported, Section};
-use crate::{CancellationToken, Heartbeat, Identity};
+use crate::process::command_line::{Arguments, Flag, Operand};
+use crate::process::health::Heartbeat;
+use crate::process::identity::Identity;
+use crate::process::settings::{Reader, Reported, Section};
+use tokio_util::sync::CancellationToken;
 
 /// A service: what it is called, what it waits for, which settings it reads, and what it does.
 ///

@@ -15,12 +15,13 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
-use crate::ecs::Protection;
-use crate::host;
-use crate::memory;
-use crate::metrics::{Metric, Metrics};
-use crate::queue_worker::QueuePlan;
-use crate::{CancellationToken, Heartbeat};
+use crate::process::ecs::Protection;
+use crate::process::health::Heartbeat;
+use crate::process::host;
+use crate::process::memory;
+use crate::process::metrics::{Metric, Metrics};
+use crate::queue::worker::QueuePlan;
+use tokio_util::sync::CancellationToken;
 
 /// go-nsq drops a message unseen at its sixth delivery, and Go workers share our topics.
 const LAST_REQUEUE: u16 = 5;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::Identity;
-use crate::command_line::{Arguments, Flag, Operand, Takes};
-use crate::program::{Kind, Plan};
-use crate::settings::{Nsq, Reader, Reported, Section as _, names};
+use crate::process::command_line::{Arguments, Flag, Operand, Takes};
+use crate::process::identity::Identity;
+use crate::process::program::{Kind, Plan};
+use crate::process::settings::{Nsq, Reader, Reported, Section as _, names};
 
 /// A program that consumes one topic. Its three numbers are settings named after the executable.
 #[derive(Debug)]
@@ -189,8 +189,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::command_line::{Request, parse};
-    use crate::settings::{Environment, Sources};
+    use crate::process::command_line::{Request, parse};
+    use crate::process::settings::{Environment, Sources};
 
     fn plan(worker: &QueueWorker, arguments: &[&str], variables: &[(&str, &str)]) -> QueuePlan {
         let Ok(Request::Work(arguments)) = parse(QueueWorker::FLAGS, None, arguments.iter().map(OsString::from)) else {

@@ -207,7 +207,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_task_with_work_in_hand_is_protected_and_the_protection_renewed() {
-        crate::install_tls();
+        crate::process::tls::install();
         let (uri, asked) = agent(&[PROTECTED]).await;
         let protection = Protection::with_agent(Some(uri), Duration::from_millis(20), Duration::from_millis(1));
         let work = protection.hold();
@@ -220,7 +220,7 @@ mod tests {
 
     #[tokio::test]
     async fn between_short_messages_protection_is_kept() {
-        crate::install_tls();
+        crate::process::tls::install();
         let (uri, asked) = agent(&[PROTECTED]).await;
         let protection = Protection::with_agent(Some(uri), Duration::from_hours(1), Duration::from_hours(1));
         let work = protection.hold();
@@ -234,7 +234,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_agent_that_refuses_is_asked_again_and_work_goes_on() {
-        crate::install_tls();
+        crate::process::tls::install();
         let agent = Agent { uri: format!("{}/task-protection/v1/state", self::agent(&[REFUSAL]).await.0) };
         let error = agent.protect(true).await.unwrap_err();
         assert!(error.to_string().contains("DEPLOYMENT_BLOCKED"), "{error}");

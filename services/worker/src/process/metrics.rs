@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 
-use crate::ecs;
+use crate::process::ecs;
 
 /// Where this task's metrics belong.
 #[derive(Debug, Clone)]

@@ -127,7 +127,7 @@ impl Rules {
     }
 
     /// The item when its work is done.
-    pub(crate) fn complete(&self, item: &mut WorkItem, done: &crate::task::Done) {
+    pub(crate) fn complete(&self, item: &mut WorkItem, done: &crate::items::task::Done) {
         let note = done.note.as_deref().unwrap_or(self.success_note).to_owned();
         item.needs_admin_review = false;
         item.retry = self.next.is_some();
@@ -172,7 +172,7 @@ impl Rules {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::task::Done;
+    use crate::items::task::Done;
 
     fn item(action: Action, stage: Stage) -> WorkItem {
         WorkItem { id: 7, action, stage, retry: true, status: Status::Pending, ..WorkItem::default() }

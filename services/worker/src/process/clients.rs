@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 
-use crate::settings::{Nsq, NsqPublisher, Redis, Registry, S3, Scheme};
+use crate::process::settings::{Nsq, NsqPublisher, Redis, Registry, S3, Scheme};
 
 impl Registry {
     pub fn client(&self) -> Result<registry::Client> {
@@ -44,7 +44,7 @@ impl Nsq {
 impl S3 {
     /// Receiving, staging and restoration buckets.
     pub async fn storage(&self) -> Result<storage::Storage> {
-        let secret = |choose: fn(&crate::settings::Credentials) -> &crate::settings::Secret| {
+        let secret = |choose: fn(&crate::process::settings::Credentials) -> &crate::process::settings::Secret| {
             self.credentials.as_ref().map(|credentials| choose(credentials).expose().to_owned())
         };
         let provider = storage::Provider {

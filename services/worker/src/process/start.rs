@@ -10,13 +10,15 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use tokio::task::{JoinError, JoinHandle};
 
-use crate::command_line::{self, Arguments, Request};
-use crate::exit::Exit;
-use crate::identity::Identity;
-use crate::program::{Context, Kind, Limits, Plan as _, Program, Stage, StageFuture};
-use crate::settings::{Environment, Logging, Reader, Report, Section, Sources, Text, names};
-use crate::signals::Signals;
-use crate::{CancellationToken, Heartbeat, health, help, output, telemetry};
+use crate::process::command_line::{self, Arguments, Request};
+use crate::process::exit::Exit;
+use crate::process::health::Heartbeat;
+use crate::process::identity::Identity;
+use crate::process::program::{Context, Kind, Limits, Plan as _, Program, Stage, StageFuture};
+use crate::process::settings::{Environment, Logging, Reader, Report, Section, Sources, Text, names};
+use crate::process::signals::Signals;
+use crate::process::{health, help, output, telemetry, tls};
+use tokio_util::sync::CancellationToken;
 
 /// What a program's settings amount to.
 struct Configuration<P, S> {
@@ -148,7 +150,7 @@ impl<K: Kind, S: Section> Program<K, S> {
     ) -> Result<Exit> {
         let Configuration { plan, settings, .. } = configuration;
         let identity = Identity::of(self.name)?;
-        crate::install_tls();
+        tls::install();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
         let exit = runtime.block_on(async {

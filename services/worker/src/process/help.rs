@@ -1,9 +1,9 @@
 //! The text of `--help`, put together from a program's declaration.
 
-use crate::command_line::{COMMON, Flag, Takes};
-use crate::identity::VERSION;
-use crate::program::{Kind, Program, Stage};
-use crate::settings::Section;
+use crate::process::command_line::{COMMON, Flag, Takes};
+use crate::process::identity::VERSION;
+use crate::process::program::{Kind, Program, Stage};
+use crate::process::settings::Section;
 
 pub(crate) fn text<K: Kind, S: Section>(program: &Program<K, S>) -> String {
     let Program { name, about, kind, .. } = program;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use crate::settings::parse_duration;
+use crate::process::settings::parse_duration;
 
 /// A flag that a program takes.
 #[derive(Debug, Clone, Copy)]

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::Identity;
-use crate::command_line::{Arguments, Flag, Operand, Takes};
-use crate::program::{Kind, Plan};
-use crate::settings::{Reader, Reported};
+use crate::process::command_line::{Arguments, Flag, Operand, Takes};
+use crate::process::identity::Identity;
+use crate::process::program::{Kind, Plan};
+use crate::process::settings::{Reader, Reported};
 
 /// A program that runs over and over, or once.
 #[derive(Debug)]
