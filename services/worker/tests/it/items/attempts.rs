@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use model::{Action, Stage, Status, Topic};
 
-use crate::items::rules::Rules;
-use crate::items::task::{Done, Stop, Task};
-use crate::items::world::{RECORD, Script, World, until};
+use worker::{Done, Rules, Stop, Task};
+use world::{RECORD, Script, World, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_a9_attempts_are_counted_across_workers_also_where_nothing_follows() {

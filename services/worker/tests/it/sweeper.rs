@@ -5,10 +5,8 @@ use std::time::Duration;
 use model::{Action, Stage, Status, Time, Topic, WorkItem};
 use redis_store::ClaimTaken;
 
-use super::{Sweep, Sweeper};
-use crate::items::world::World;
-use crate::scan::passes::Scan as _;
-use tokio_util::sync::CancellationToken;
+use worker::{CancellationToken, Part, Pass, Scan as _, Sweep, Sweeper};
+use world::World;
 
 async fn sweep(world: &World, mode: Sweep) {
     let sweeper = Sweeper {
@@ -18,7 +16,7 @@ async fn sweep(world: &World, mode: Sweep) {
         lookup: world.lookup.clone(),
         mode,
     };
-    sweeper.pass(&CancellationToken::new()).await.unwrap();
+    sweeper.pass(&Part::Whole, &Pass::new(CancellationToken::new())).await.unwrap();
 }
 
 fn ago(hours: i64) -> Time {

@@ -1,34 +1,14 @@
 //! Who works on an item: rulings A.1 to A.4, A.7, A.10 to A.12.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Action, IngestObject, Stage, Status, Time, Topic};
 use redis_store::{ClaimTaken, LeaseName, LeaseTaken, Owner};
-use stack::s3::S3;
-use tokio::sync::Notify;
 
-use crate::items::rules::Rules;
-use crate::items::task::{Done, Stop, Task};
-use crate::items::world::{RECORD, Script, World, until};
+use worker::{Done, Rules, Stop, Task};
+use world::{RECORD, Script, World, until};
 
 const LONG: Duration = Duration::from_hours(1);
-
-/// A stage that works until the test lets it end.
-fn gated() -> (Script, Arc<Notify>) {
-    let gate = Arc::new(Notify::new());
-    let opens = Arc::clone(&gate);
-    let script = Script::new(move |task: Task| {
-        let opens = Arc::clone(&opens);
-        async move {
-            tokio::select! {
-                () = opens.notified() => Ok(Done::default()),
-                () = task.cancelled.cancelled() => Err(Stop::Cancelled),
-            }
-        }
-    });
-    (script, gate)
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_finished_item_goes_to_the_next_stage_and_topic() {
@@ -52,7 +32,7 @@ async fn a_finished_item_goes_to_the_next_stage_and_topic() {
 async fn rule_a1_an_item_in_work_leaves_nothing_but_its_hash_in_the_items_database() {
     let world = World::new().await;
     let item = world.ingest().await;
-    let (script, gate) = gated();
+    let (script, gate) = Script::gated(Ok(Done::default()));
     let running = world.start(RECORD, &script);
     world.publish(Topic::IngestRecord, item.id).await;
     until("the stage runs", || script.runs(item.id) == 1).await;
@@ -200,22 +180,6 @@ async fn rule_a10_nothing_is_left_in_redis_of_an_item_that_is_done_for_good() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rule_a11_an_error_of_redis_does_not_pass_for_an_ingest_that_is_done() {
-    let world = World::new().await;
-    let item = world.item(Action::Ingest, Stage::Cleanup, |_| {}).await;
-    let script = Script::succeeds();
-    // A document that cannot be read is an error and not an absence.
-    let identifier = format!("test.edu/{}", item.name.trim_end_matches(".tar"));
-    world.put(item.id, &format!("object:{identifier}"), "{").await;
-    let running = world.start(Rules::ingest(Topic::IngestCleanup, "Clean"), &script);
-    world.publish(Topic::IngestCleanup, item.id).await;
-    world.until_load(Topic::IngestCleanup, (0, 0, 1)).await;
-    running.stop().await;
-    let now = world.look(item.id).await;
-    assert_eq!((&now.status, now.retry, script.runs(item.id)), (&Status::Pending, true, 0));
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn rule_a12_two_items_of_one_object_wait_for_each_other() {
     let world = World::new().await;
     let deletion = world.item(Action::Delete, Stage::Requested, |_| {}).await;
@@ -238,75 +202,4 @@ async fn rule_a12_two_items_of_one_object_wait_for_each_other() {
     world.publish(Topic::IngestRecord, item.id).await;
     world.until(item.id, |item| item.stage == Stage::Cleanup).await;
     running.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_newer_bag_waits_for_the_older_one_and_cancels_it_before_it_is_stored() {
-    let world = World::new().await;
-    let hour = time::Duration::HOUR;
-    let earlier = (Time::now().inner() - hour).into();
-    let old = world.item(Action::Ingest, Stage::Validate, |item| item.bag_date = earlier).await;
-    let new = world
-        .item(Action::Ingest, Stage::Validate, |item| {
-            item.name.clone_from(&old.name);
-            item.etag = "ffffffffffffffffffffffffffffffff".to_owned();
-            item.date_processed = (Time::now().inner() + hour).into();
-        })
-        .await;
-    let script = Script::succeeds();
-    let running = world.start(Rules::ingest(Topic::IngestBagValidation, "Bag is valid"), &script);
-    world.publish(Topic::IngestBagValidation, new.id).await;
-    world.until_load(Topic::IngestBagValidation, (0, 0, 1)).await;
-    assert_eq!(world.look(new.id).await.status, Status::Pending);
-    world.publish(Topic::IngestBagValidation, old.id).await;
-    let cancelled = world.until(old.id, |item| item.status == Status::Cancelled).await;
-    assert!(cancelled.needs_admin_review && !cancelled.retry);
-    assert!(cancelled.note.contains(&format!("in WorkItem {}", new.id)), "{}", cancelled.note);
-    running.stop().await;
-    assert_eq!((script.runs(old.id), script.runs(new.id)), (0, 0));
-    assert_eq!(world.load(Topic::IngestCleanup).await, (0, 0, 0), "nothing is published for a cancelled item (B.16)");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_ingest_ends_when_its_tar_has_changed_or_is_gone() {
-    let world = World::new().await;
-    let bucket = "aptrust.receiving.test.test.edu";
-    let s3 = S3::start(stack::s3::Options { buckets: vec![bucket.to_owned()], ..Default::default() }).await.unwrap();
-    let provider = storage::Provider {
-        name: model::Provider::Aws,
-        host: s3.address().to_string(),
-        scheme: storage::Scheme::Http,
-        key: Some("minioadmin".to_owned()),
-        secret: Some("minioadmin".to_owned()),
-    };
-    let config = storage::Config { providers: vec![provider], regions: vec![], limits: storage::Limits::default() };
-    let receiving = storage::Storage::new(&config).await.unwrap();
-    *world.receiving.lock().unwrap() = Some(receiving);
-    let folder = tempfile::tempdir().unwrap();
-    let tar = folder.path().join("tar");
-    std::fs::write(&tar, "bag").unwrap();
-    let validate =
-        async |etag: &str| world.item(Action::Ingest, Stage::Validate, |item| item.etag = etag.to_owned()).await;
-    // md5 of `bag`.
-    let same = validate("4a82715423d654d61838e81060a4cdf1").await;
-    let changed = validate("ffffffffffffffffffffffffffffffff").await;
-    let gone = validate("ffffffffffffffffffffffffffffffff").await;
-    for item in [&same, &changed] {
-        s3.import(bucket, &item.name, &tar).await.unwrap();
-    }
-    let script = Script::succeeds();
-    let running = world.start(Rules::ingest(Topic::IngestBagValidation, "Bag is valid"), &script);
-    for item in [&same, &changed, &gone] {
-        world.publish(Topic::IngestBagValidation, item.id).await;
-    }
-    world.until(same.id, |item| item.stage == Stage::ReingestCheck).await;
-    let changed = world.until(changed.id, |item| item.status == Status::Cancelled).await;
-    let gone = world.until(gone.id, |item| item.status == Status::Suspended).await;
-    running.stop().await;
-    assert!(
-        changed.note.contains("a newer version of bag") && !changed.retry && !changed.needs_admin_review,
-        "{changed:?}"
-    );
-    assert!(gone.note.contains("was deleted from") && !gone.retry && gone.needs_admin_review, "{gone:?}");
-    assert_eq!((script.runs(same.id), script.runs(changed.id), script.runs(gone.id)), (1, 0, 0));
 }

@@ -1,9 +1,8 @@
 //! The settings of S3: hosts, credentials and buckets. Which storage option uses which bucket is not known here.
 
-use super::names;
-use super::reader::{Reader, Reported};
-use super::sections::Section;
-use super::values::{Bucket, Host, Secret};
+use worker::settings::{Bucket, Host, Reader, Reported, Secret, Section};
+
+use crate::names;
 
 /// The S3 of receiving, staging and restoration buckets, and of those preservation buckets that AWS keeps.
 #[derive(Debug, Clone)]
@@ -156,4 +155,54 @@ fn named_staging(bucket: Bucket) -> Result<Bucket, String> {
         return Ok(bucket);
     }
     Err("does not contain `staging`; set it to the staging bucket, whose name must say so".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+    use std::path::Path;
+
+    use super::*;
+
+    fn read<S: Section>(variables: &[(&str, &str)]) -> Result<S, Vec<String>> {
+        worker::settings::read(variables.iter().copied().collect(), Path::new("/no such folder"))
+    }
+
+    #[test]
+    fn sections_refuse_what_makes_no_sense() {
+        fn refused<S: Section + Debug>(variables: &[(&str, &str)], said: &str) {
+            let problems = read::<S>(variables).unwrap_err();
+            assert!(problems.iter().any(|problem| problem.contains(said)), "{said}: {problems:?}");
+        }
+        refused::<Staging>(&[("STAGING_BUCKET", "aptrust.prod")], "STAGING_BUCKET does not contain `staging`");
+        refused::<S3>(&[("S3_AWS_HOST", "s3"), ("S3_AWS_KEY", "k")], "S3_AWS_SECRET is not set, but S3_AWS_KEY is");
+        refused::<S3>(&[("S3_AWS_HOST", "s3"), ("S3_AWS_SECRET", "s")], "S3_AWS_KEY is not set, but S3_AWS_SECRET is");
+    }
+
+    #[test]
+    fn s3_is_spoken_to_plainly_under_dev_and_test_only() {
+        for (name, expected) in
+            [("dev", Scheme::Http), ("test", Scheme::Http), ("demo", Scheme::Https), ("", Scheme::Https)]
+        {
+            // Where an environment is named, its file must be there.
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join(format!(".env.{name}")), "").unwrap();
+            let variables = [("APT_ENV", name), ("S3_AWS_HOST", "s3.local")];
+            let s3: S3 = worker::settings::read(variables.into_iter().collect(), folder.path()).unwrap();
+            assert_eq!(s3.scheme, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn either_spelling_will_do() {
+        let with = |host: &'static str, bucket: &'static str| {
+            let regions = ["OR", "TX", "VA"]
+                .map(|region| [(format!("{host}_{region}"), "h.local"), (format!("{bucket}_{region}"), "bucket")]);
+            let variables: Vec<(String, &str)> = regions.into_iter().flatten().collect();
+            let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+            read::<Wasabi>(&variables).unwrap()
+        };
+        assert_eq!(with("S3_WASABI_HOST", "BUCKET_NEWSTORAGEOPTION").texas.bucket.as_str(), "bucket");
+        assert_eq!(with("S3_NEWSTORAGEOPTION_HOST", "BUCKET_WASABI").virginia.host.as_str(), "h.local");
+    }
 }

@@ -1,0 +1,5 @@
+//! Ingest against embedded servers.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test may fail as a test does")]
+
+mod versions;
