@@ -25,7 +25,7 @@ fn the_table_of_services_is_what_the_files_declare() {
 /// What the program waits for and the sections that it reads beyond what its kind does, as the table has them.
 fn declaration(text: &str) -> Option<(String, String)> {
     let topic = model::Topic::ALL.into_iter().find(|topic| {
-        text.contains(&format!("Topic::{topic:?}"))
+        [")", ","].iter().any(|end| text.contains(&format!("Topic::{topic:?}{end}")))
             || *topic == model::Topic::DeleteItem && text.contains("Rules::deletion()")
     });
     let topic = topic.map(|topic| format!("topic `{topic}`"));
