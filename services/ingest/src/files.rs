@@ -170,14 +170,19 @@ impl<W: FileWork> Walk<'_, W> {
                     self.save().await?;
                 }
                 () = self.task.cancelled.cancelled() => {
-                    let running = &mut self.running;
-                    let ended = timeout(GRACE, async { while running.join_next().await.is_some() {} }).await;
-                    if ended.is_err() {
+                    // What still ends well counts; the rest is left to the next run.
+                    if timeout(GRACE, self.all_end()).await.is_err() {
                         self.running.shutdown().await;
                     }
                     return Err(Stop::Cancelled);
                 }
             }
+        }
+    }
+
+    async fn all_end(&mut self) {
+        while let Some(ended) = self.running.join_next().await {
+            self.finished(ended);
         }
     }
 

@@ -221,3 +221,28 @@ fn broken(error: &JoinError) -> Error {
     // The panic itself was logged where it happened.
     anyhow::anyhow!("the pass was cut short: {error}")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    /// One that gets on until the test says otherwise.
+    #[tokio::test(start_paused = true)]
+    async fn a_pass_stalls_when_it_makes_no_progress() {
+        let pass = Arc::new(Pass::new(CancellationToken::new()));
+        let gets_on = Arc::new(AtomicBool::new(true));
+        let (its, going) = (Arc::clone(&pass), Arc::clone(&gets_on));
+        tokio::spawn(async move {
+            while going.load(Ordering::Relaxed) {
+                its.progress();
+                tokio::time::sleep(Duration::from_mins(5)).await;
+            }
+        });
+        let limit = LIMITS.stall;
+        assert!(timeout(Duration::from_hours(2), pass.stalled(limit)).await.is_err(), "it gets on");
+        gets_on.store(false, Ordering::Relaxed);
+        timeout(Duration::from_hours(2), pass.stalled(limit)).await.expect("it stalls");
+    }
+}

@@ -9,6 +9,7 @@ mod items;
 mod life;
 mod questions;
 mod readme;
+mod scans;
 mod settings;
 mod support;
 mod sweeper;

@@ -3,20 +3,21 @@
 use std::time::Duration;
 
 use model::{Action, Stage, Status, Time, Topic, WorkItem};
+use nsq::Publisher;
 use redis_store::ClaimTaken;
+use stack::registry::Fault;
 
 use worker::{CancellationToken, Part, Pass, Scan as _, Sweep, Sweeper};
 use world::World;
 
 async fn sweep(world: &World, mode: Sweep) {
-    let sweeper = Sweeper {
-        registry: world.client.clone(),
-        store: world.store.clone(),
-        publisher: world.publisher.clone(),
-        lookup: world.lookup.clone(),
-        mode,
-    };
-    sweeper.pass(&Part::Whole, &Pass::new(CancellationToken::new())).await.unwrap();
+    try_to_sweep(world, mode, world.publisher.clone()).await.unwrap();
+}
+
+async fn try_to_sweep(world: &World, mode: Sweep, publisher: Publisher) -> anyhow::Result<()> {
+    let (registry, store, lookup) = (world.client.clone(), world.store.clone(), world.lookup.clone());
+    let sweeper = Sweeper { registry, store, publisher, lookup, mode };
+    sweeper.pass(&Part::Whole, &Pass::new(CancellationToken::new())).await
 }
 
 fn ago(hours: i64) -> Time {
@@ -25,7 +26,11 @@ fn ago(hours: i64) -> Time {
 
 /// The Registry sets `updated_at` itself, so an item that nobody has touched for long is made past it.
 fn untouched(world: &World, item: &WorkItem) {
-    world.registry.store().age_work_item(item.id, Duration::from_hours(3)).unwrap();
+    untouched_for(world, item, 3);
+}
+
+fn untouched_for(world: &World, item: &WorkItem, hours: u64) {
+    world.registry.store().age_work_item(item.id, Duration::from_hours(hours)).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,4 +108,73 @@ async fn end_to_end_every_request_is_queued_at_once_and_nothing_else() {
         assert!(!world.look(item.id).await.queued_at.is_set());
     }
     assert_eq!(world.load(Topic::IngestPrefetch).await, (0, 0, 0));
+}
+
+/// An item between two attempts: nobody has it, and it is not `Pending`.
+async fn between_attempts(world: &World, hours: u64) -> WorkItem {
+    let item = world.item(Action::GlacierRestore, Stage::Requested, |item| item.status = Status::Started).await;
+    untouched_for(world, &item, hours);
+    item
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_item_that_waits_for_its_next_attempt_is_found() {
+    let world = World::new().await;
+    let _stranded = between_attempts(&world, 3).await;
+    let waiting = between_attempts(&world, 3).await;
+    let later = Some(Duration::from_hours(1));
+    world.store.save_wake(waiting.id, Topic::RestoreGlacier, later).await.unwrap();
+    for _ in 0..2 {
+        sweep(&world, Sweep::Stranded).await;
+    }
+    world.until_load(Topic::RestoreGlacier, (1, 0, 0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_waited_for_a_day_is_published_although_its_topic_is_never_idle() {
+    let world = World::new().await;
+    let _long = between_attempts(&world, 25).await;
+    let _short = between_attempts(&world, 23).await;
+    world.publish(Topic::RestoreGlacier, 4711).await;
+    for _ in 0..2 {
+        sweep(&world, Sweep::Stranded).await;
+    }
+    world.until_load(Topic::RestoreGlacier, (2, 0, 0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_item_that_cannot_be_saved_holds_up_no_other() {
+    let world = World::new().await;
+    for _ in 0..3 {
+        world.item(Action::RestoreFile, Stage::Requested, |item| item.created_at = ago(1)).await;
+    }
+    let stranded = world.item(Action::Ingest, Stage::Store, |item| item.queued_at = ago(2)).await;
+    untouched(&world, &stranded);
+    world.registry.faults().add_for("PUT", "/", Fault::Status(400), 1);
+    let error = try_to_sweep(&world, Sweep::Stranded, world.publisher.clone()).await.unwrap_err();
+    assert!(error.to_string().starts_with("1 times something could not be"), "{error:#}");
+    world.until_load(Topic::RestoreFile, (2, 0, 0)).await;
+    world.until_load(Topic::IngestStorage, (1, 0, 0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_published_is_published_by_the_next_sweep() {
+    let world = World::new().await;
+    let stranded = world.item(Action::Ingest, Stage::Store, |item| item.queued_at = ago(2)).await;
+    untouched(&world, &stranded);
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nowhere = Publisher::new(&nobody.to_string()).unwrap();
+    try_to_sweep(&world, Sweep::Stranded, nowhere).await.unwrap_err();
+    sweep(&world, Sweep::Stranded).await;
+    world.until_load(Topic::IngestStorage, (1, 0, 0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_requests_are_queued_in_one_pass() {
+    let world = World::new().await;
+    for _ in 0..250 {
+        world.item(Action::RestoreFile, Stage::Requested, |_| {}).await;
+    }
+    sweep(&world, Sweep::Unqueued).await;
+    world.until_load(Topic::RestoreFile, (250, 0, 0)).await;
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use model::{Action, IngestObject, Stage, Status, Time, Topic};
 use redis_store::{ClaimTaken, LeaseName, LeaseTaken, Owner};
 
-use worker::{Done, Rules, Stop, Task};
+use worker::{Done, Rules, Task};
 use world::{RECORD, Script, World, until};
 
 const LONG: Duration = Duration::from_hours(1);
