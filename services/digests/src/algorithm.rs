@@ -49,7 +49,10 @@ impl FromStr for Algorithm {
     type Err = UnknownAlgorithm;
 
     fn from_str(word: &str) -> Result<Self, UnknownAlgorithm> {
-        Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == word).ok_or_else(|| UnknownAlgorithm(word.to_owned()))
+        Self::ALL
+            .into_iter()
+            .find(|algorithm| algorithm.as_str() == word)
+            .ok_or_else(|| UnknownAlgorithm(word.to_owned()))
     }
 }
 

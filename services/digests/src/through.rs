@@ -74,7 +74,9 @@ mod tests {
 
     const CHUNK: &[u8] = &[7; 100_000];
 
-    fn through(items: Vec<Result<Bytes, &'static str>>) -> Through<impl Stream<Item = Result<Bytes, &'static str>> + Unpin> {
+    fn through(
+        items: Vec<Result<Bytes, &'static str>>,
+    ) -> Through<impl Stream<Item = Result<Bytes, &'static str>> + Unpin> {
         let lanes = Lanes::new(NonZeroUsize::MIN, 0).unwrap();
         lanes.through(stream::iter(items), Algorithms::ALL)
     }

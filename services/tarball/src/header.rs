@@ -109,7 +109,8 @@ fn number(field: &[u8]) -> Option<i128> {
         }
         _ => {
             let blank = |byte: &u8| matches!(byte, b' ' | 0);
-            let digits = text(&field[field.iter().position(|byte| !blank(byte)).unwrap_or(field.len())..]).trim_ascii_end();
+            let digits =
+                text(&field[field.iter().position(|byte| !blank(byte)).unwrap_or(field.len())..]).trim_ascii_end();
             let add = |number, digit: &u8| matches!(digit, b'0'..=b'7').then(|| number << 3 | i128::from(digit - b'0'));
             digits.iter().try_fold(0, add)
         }

@@ -65,8 +65,15 @@ enum State {
     Zeros,
     Extension(Extension),
     /// The map in front of a sparse file's contents, of which so many bytes follow in the tar.
-    Map { entry: Entry, text: MapText, stored: u64 },
-    Contents { contents: Contents, padding: u64 },
+    Map {
+        entry: Entry,
+        text: MapText,
+        stored: u64,
+    },
+    Contents {
+        contents: Contents,
+        padding: u64,
+    },
     /// What fills up the last block.
     Padding(u64),
     End,
@@ -126,9 +133,8 @@ impl Parser {
         let truncated = Err(Error { fault: Fault::Truncated, offset: self.offset });
         match &self.state {
             State::Stopped(error) => Err(*error),
-            State::Header if self.filled == 0 => self.extensions.none_left(),
+            State::Header | State::Zeros if self.filled == 0 => self.extensions.none_left(),
             State::Padding(_) => self.extensions.none_left(),
-            State::Zeros if self.filled == 0 => Ok(()),
             State::End => Ok(()),
             _ => truncated,
         }

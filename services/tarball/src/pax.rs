@@ -94,9 +94,24 @@ mod tests {
         assert!(Pax::read(b"").is_ok());
         let pax = Pax::read(b"12 path=a=b\n11 path=cd\n8 size=\n17 comment=x y z\n").unwrap();
         assert_eq!((pax.path.as_deref(), pax.size), (Some(&b"cd"[..]), None));
-        for bad in ["11 path=a=b\n", "13 path=a=b\n", "12 path=a=b", "12 path a b\n", "6 =ab\n", "+6 a=b\n", "-1 a=b\n", "a=b\n", "2 ",
-            "99999999999999999999 a=b\n", "0 a=b\n", "1 a=b\n", "4 a=\n", "10 path=a\0\n", "8 a\0b=c\n", "6 a=b\n\0"]
-        {
+        for bad in [
+            "11 path=a=b\n",
+            "13 path=a=b\n",
+            "12 path=a=b",
+            "12 path a b\n",
+            "6 =ab\n",
+            "+6 a=b\n",
+            "-1 a=b\n",
+            "a=b\n",
+            "2 ",
+            "99999999999999999999 a=b\n",
+            "0 a=b\n",
+            "1 a=b\n",
+            "4 a=\n",
+            "10 path=a\0\n",
+            "8 a\0b=c\n",
+            "6 a=b\n\0",
+        ] {
             assert_eq!(Pax::read(bad.as_bytes()).unwrap_err(), Fault::Record, "{bad:?}");
         }
         for bad in ["10 size=-1\n", "10 size=1x\n", "28 size=9223372036854775808\n"] {

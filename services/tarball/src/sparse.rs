@@ -205,8 +205,15 @@ mod tests {
         for map in good {
             assert!(Contents::sparse(map, 10, 5).is_ok(), "{map:?}");
         }
-        let bad: [&[u64]; 7] =
-            [&[], &[0, 4], &[0, 6], &[6, 5], &[4, 3, 2, 2], &[2, 3, 4, 2], &[u64::MAX >> 1, u64::MAX >> 1, u64::MAX, 2]];
+        let bad: [&[u64]; 7] = [
+            &[],
+            &[0, 4],
+            &[0, 6],
+            &[6, 5],
+            &[4, 3, 2, 2],
+            &[2, 3, 4, 2],
+            &[u64::MAX >> 1, u64::MAX >> 1, u64::MAX, 2],
+        ];
         for map in bad {
             assert_eq!(Contents::sparse(map, 10, 5).unwrap_err(), Fault::SparseMap, "{map:?}");
         }

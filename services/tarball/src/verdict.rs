@@ -133,7 +133,13 @@ mod tests {
 
     #[test]
     fn the_top_folder_is_cut_off() {
-        for (name, path) in [("bag/data/a", "data/a"), ("./bag/data/a", "bag/data/a"), ("b/ ", " "), ("b/...", "..."), ("b/a\\b", "a\\b")] {
+        for (name, path) in [
+            ("bag/data/a", "data/a"),
+            ("./bag/data/a", "bag/data/a"),
+            ("b/ ", " "),
+            ("b/...", "..."),
+            ("b/a\\b", "a\\b"),
+        ] {
             assert_eq!(said(Kind::File, name.as_bytes()), format!("Some({path:?})"));
         }
         assert_eq!(said(Kind::Folder, b"bag/../"), "None");
@@ -141,11 +147,25 @@ mod tests {
 
     #[test]
     fn illegal_paths_are_refused() {
-        for name in ["/bag/data/a", "../data/a", "bag//a", "bag/", "bag/data/", "bag/./a", "bag/data/.", "bag/..", "bag/../../etc/passwd", "/"] {
+        for name in [
+            "/bag/data/a",
+            "../data/a",
+            "bag//a",
+            "bag/",
+            "bag/data/",
+            "bag/./a",
+            "bag/data/.",
+            "bag/..",
+            "bag/../../etc/passwd",
+            "/",
+        ] {
             assert_eq!(said(Kind::File, name.as_bytes()), format!("Illegal path '{name}'"));
         }
         assert_eq!(said(Kind::File, b"bag/caf\xe9"), r"Illegal path 'bag/caf\xe9'");
-        assert!(said(Kind::File, b"bagit.txt").starts_with("Illegal path, 'bagit.txt'. Should start with 'bagit.txt/'. - Bag may be"));
+        assert!(
+            said(Kind::File, b"bagit.txt")
+                .starts_with("Illegal path, 'bagit.txt'. Should start with 'bagit.txt/'. - Bag may be")
+        );
     }
 
     #[test]
