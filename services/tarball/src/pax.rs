@@ -108,13 +108,13 @@ mod tests {
             "0 a=b\n",
             "1 a=b\n",
             "4 a=\n",
-            "10 path=a\0\n",
+            "11 path=a\0\n",
             "8 a\0b=c\n",
             "6 a=b\n\0",
         ] {
             assert_eq!(Pax::read(bad.as_bytes()).unwrap_err(), Fault::Record, "{bad:?}");
         }
-        for bad in ["10 size=-1\n", "10 size=1x\n", "28 size=9223372036854775808\n"] {
+        for bad in ["11 size=-1\n", "11 size=1x\n", "28 size=9223372036854775808\n"] {
             assert_eq!(Pax::read(bad.as_bytes()).unwrap_err(), Fault::RecordSize, "{bad:?}");
         }
     }

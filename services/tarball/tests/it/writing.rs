@@ -132,7 +132,7 @@ fn we_read_what_we_write() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn every_header_is_read_back(
