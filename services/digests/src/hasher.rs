@@ -39,7 +39,9 @@ impl Digests {
     pub(crate) fn of_chunks(algorithms: Algorithms, chunks: &[impl AsRef<[u8]>]) -> Self {
         let digest = |algorithm| {
             let mut hasher = Hasher::new(algorithm);
-            chunks.iter().for_each(|chunk| hasher.update(chunk.as_ref()));
+            for chunk in chunks {
+                hasher.update(chunk.as_ref());
+            }
             (algorithm, hasher.finish())
         };
         algorithms.iter().map(digest).collect()

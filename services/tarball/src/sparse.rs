@@ -167,7 +167,7 @@ impl MapText {
             return Err(Fault::ExtensionTooLong);
         }
         self.text.extend_from_slice(block);
-        self.lines += block.iter().filter(|byte| **byte == b'\n').count();
+        self.lines += block.split(|byte| *byte == b'\n').count() - 1;
         if self.wanted.is_none() && self.lines > 0 {
             let count = self.numbers().next().flatten().and_then(|count| usize::try_from(count).ok());
             let wanted = count.and_then(|count| count.checked_mul(2)?.checked_add(1));

@@ -59,10 +59,10 @@ fn bags_from_the_field_come_out_as_listed() {
     if skip_without(test, "python3") {
         return;
     }
-    let made = tempfile::tempdir().unwrap();
+    let bags = tempfile::tempdir().unwrap();
     let make = |names: &[&str]| {
         let done =
-            Command::new("python3").arg(folder.join("make_cases.py")).arg(made.path()).args(names).output().unwrap();
+            Command::new("python3").arg(folder.join("make_cases.py")).arg(bags.path()).args(names).output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     };
     make(&[]);
@@ -74,7 +74,7 @@ fn bags_from_the_field_come_out_as_listed() {
         if case["on_demand"] == true && !ON_DEMAND.contains(&name) {
             continue;
         }
-        let tar = std::fs::read(made.path().join(case["file"].as_str().unwrap())).unwrap();
+        let tar = std::fs::read(bags.path().join(case["file"].as_str().unwrap())).unwrap();
         let verdict = judge(&tar);
         let texts = ["reason_contains", "reason_also_contains"].map(|key| case[key].as_str().unwrap_or_default());
         // A tag file is looked at after the tar.

@@ -1,5 +1,6 @@
 //! Tars as a whole, read and written, from outside: what is accepted, what is refused and where, and what other programs say.
 
+#![expect(clippy::print_stderr, reason = "what is skipped is said")]
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail as a test does")]
 
 mod cases;

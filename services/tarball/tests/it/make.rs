@@ -109,7 +109,7 @@ pub(crate) fn extension(type_flag: u8, contents: &[u8]) -> Vec<u8> {
 pub(crate) fn pax(records: &[(&str, &str)]) -> Vec<u8> {
     let record = |(key, value): &(&str, &str)| {
         let rest = format!(" {key}={value}\n");
-        let length = (rest.len()..).find(|length| length.to_string().len() + rest.len() == *length).unwrap();
+        let length = rest.len() + (1..8).find(|digits| (rest.len() + digits).to_string().len() == *digits).unwrap();
         format!("{length}{rest}")
     };
     extension(b'x', records.iter().map(record).collect::<String>().as_bytes())

@@ -57,7 +57,7 @@ fn sizes_come_from_where_they_should() {
 
 #[test]
 fn types_are_what_they_are() {
-    let kind = |type_flag, name: &[u8]| read(&tar(&[Head { type_flag, name, ..Head::default() }.block()])).0[0].0.kind;
+    let kind = |type_flag, name: &[u8]| read(&tar(&[Head { name, type_flag, ..Head::default() }.block()])).0[0].0.kind;
     let cases = [
         (0, Kind::File),
         (b'0', Kind::File),
