@@ -10,8 +10,8 @@
 //! * [`Writer`] and [`Header`] make the tars of restorations.
 //!
 //! Why not a library: `tar-core` 0.1, the best parser without I/O, refuses times before 1970, reads negative sizes as large
-//! ones, needs all the extensions of an entry in one piece, and leaves sparse files to its user; `tar` and its relatives do their own I/O,
-//! copy, and read PAX sparse files as their maps.
+//! ones and needs all the extensions of an entry in one piece; `tar` and its relatives do their own I/O, copy, and take the
+//! maps of PAX sparse files for their contents.
 
 mod error;
 mod header;
