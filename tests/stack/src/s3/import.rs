@@ -43,7 +43,7 @@ impl S3 {
                 segments: received.segments,
                 upload: None,
             };
-            store.put(object, received.names, &WriteCondition { if_match: None, if_none_match: None })
+            store.put(object, received.names, &WriteCondition::default())
         };
         receive(&self.store.files, Some(body), announced, commit).await.map_err(|error| anyhow!("{error}"))
     }

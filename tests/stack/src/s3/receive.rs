@@ -163,13 +163,8 @@ impl Sink {
             return Err(incomplete());
         }
         let md5: [u8; 16] = self.md5.finalize().into();
-        if let Some(wanted) = &announced.md5 {
-            let sent = base64::decode(wanted).filter(|sent| sent.len() == md5.len());
-            let sent = sent.ok_or_else(|| s3_error!(InvalidDigest, "The Content-MD5 you specified is not valid."))?;
-            if sent != md5 {
-                let message = "The Content-MD5 you specified did not match what we received.";
-                return Err(s3_error!(BadDigest, "{message}"));
-            }
+        if announced.md5.is_some_and(|sent| base64::decode(&sent).as_deref() != Some(&md5)) {
+            return Err(s3_error!(BadDigest, "The Content-MD5 you specified did not match what we received."));
         }
         let mut checksums = announced.checksums;
         if let Some((algorithm, trailers)) = announced.trailing {

@@ -11,7 +11,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::config::{S3Config, StaticConfigProvider};
@@ -21,9 +21,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Dispatch;
+use tracing::instrument::WithSubscriber as _;
 
 use super::admin::{self, Admin};
+use super::check::{self, MOST_XML};
 use super::connection::Connection;
+use super::errors;
 use super::faults::{FaultKind, Faults};
 use super::inbound::{Inbound, Taken};
 use super::outcome::Status;
@@ -36,12 +40,6 @@ const MOST_CONNECTIONS: usize = 1024;
 
 /// What is read from a connection at once, and so the most that the head of a request can be for hyper.
 const READ_BUFFER: usize = 128 << 10;
-
-/// The most that the headers of a request may be together. S3 allows 8 KiB, of which 2 are metadata.
-const MOST_HEADERS: usize = 16 << 10;
-
-/// The longest XML: a thousand keys to delete, each written as escapes, or ten thousand parts.
-const MOST_XML: usize = 8 << 20;
 
 #[derive(Clone)]
 pub(crate) struct Server(Arc<Inner>);
@@ -63,6 +61,7 @@ impl Server {
         config.post_object_max_file_size = 1 << 20;
         let mut builder = S3ServiceBuilder::new(Service(store));
         builder.set_auth(Key { access: options.access_key.clone(), secret: options.secret_key.clone().into() });
+        builder.set_validation(check::Names);
         builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
         Self(Arc::new(Inner { s3: builder.build(), clock, faults, admin, patience: options.patience }))
     }
@@ -118,11 +117,21 @@ impl Server {
     /// An error here cuts the connection.
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Outgoing>, Severed> {
         let (parts, body) = request.into_parts();
+        let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
         let mut response = self.dispatch(parts, body).await?;
         if let Some(Status(status)) = response.extensions().get() {
             *response.status_mut() = *status;
         }
         let id = format!("{:016X}", fastrand::u64(..));
+        let status = response.status();
+        if status.is_client_error() || status.is_server_error() {
+            if matches!(status, StatusCode::INTERNAL_SERVER_ERROR | StatusCode::INSUFFICIENT_STORAGE) {
+                tracing::warn!(%method, path, %status, id, "the S3 server failed; its answer tells how");
+            } else {
+                tracing::debug!(%method, path, %status, id, "refused");
+            }
+            response.body_mut().complete(&id);
+        }
         if let Ok(id) = HeaderValue::from_str(&id) {
             response.headers_mut().insert("x-amz-request-id", id);
         }
@@ -159,7 +168,7 @@ impl Server {
             Some(FaultKind::Cut { after_bytes }) => Some(after_bytes),
             Some(FaultKind::Latency { .. }) | None => None,
         };
-        if let Err(error) = check(&parts) {
+        if let Err(error) = check::request(&parts) {
             return refuse(error);
         }
         let mut request = Request::from_parts(parts, Body::empty());
@@ -174,7 +183,9 @@ impl Server {
             }
             *request.body_mut() = Body::http_body_unsync(inbound);
         }
-        let response = inner.s3.call(request).await.map_err(|error| Severed(format!("{error:?}")))?;
+        // s3s calls every refusal an error of its own, at the level of errors.
+        let call = inner.s3.call(request).with_subscriber(Dispatch::none());
+        let response = call.await.map_err(|error| Severed(format!("{error:?}")))?;
         match cut {
             Some(after) if sends || after == 0 => Err(Severed(CUT.to_owned())),
             cut => Ok(response.map(|body| Outgoing { body, left: cut })),
@@ -192,26 +203,6 @@ struct Severed(String);
 fn refuse(error: S3Error) -> Result<Response<Outgoing>, Severed> {
     let response = error.to_http_response().map_err(|error| Severed(error.to_string()))?;
     Ok(response.map(Outgoing::from))
-}
-
-/// What s3s does not look at.
-fn check(parts: &Parts) -> S3Result<()> {
-    let size: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    if size > MOST_HEADERS {
-        let message = "Your request header section exceeds the maximum allowed request header section size";
-        return Err(s3_error!(RequestHeaderSectionTooLarge, "{message}"));
-    }
-    let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if parts.method == Method::POST && length.is_some_and(|length: usize| length > MOST_XML) {
-        return Err(s3_error!(MaxMessageLengthExceeded, "Your request was too large."));
-    }
-    let authorization = parts.headers.get(header::AUTHORIZATION).map_or(&b""[..], HeaderValue::as_bytes);
-    let query = parts.uri.query().unwrap_or_default();
-    if authorization.starts_with(b"AWS ") || query.split('&').any(|pair| pair.starts_with("AWSAccessKeyId=")) {
-        let message = "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.";
-        return Err(s3_error!(InvalidRequest, "{message}"));
-    }
-    Ok(())
 }
 
 fn is_chunked(headers: &HeaderMap) -> bool {
@@ -240,6 +231,15 @@ impl S3Auth for Key {
 pub(crate) struct Outgoing {
     body: Body,
     left: Option<u64>,
+}
+
+impl Outgoing {
+    /// Of an error, adds what it lacks.
+    fn complete(&mut self, id: &str) {
+        if let Some(whole) = self.body.bytes().and_then(|bytes| errors::complete(&bytes, id)) {
+            self.body = Body::from(whole);
+        }
+    }
 }
 
 impl From<Body> for Outgoing {

@@ -21,6 +21,13 @@ pub(super) async fn a_content_md5_that_is_none_is_refused(target: &Target) {
     assert!(target.keys().await.is_empty());
 }
 
+pub(super) async fn an_empty_content_md5_is_refused(target: &Target) {
+    let put = Request::new("PUT", format!("/{}/key", target.bucket)).body("hello").header("content-md5", "");
+    let refused = put.send(&target.endpoint).await;
+    assert_eq!((refused.status, refused.code()), (400, "InvalidDigest".into()));
+    assert!(target.keys().await.is_empty());
+}
+
 /// Headers with the right and a wrong checksum of `hello`.
 const SUMS: [(&str, &str, &str); 5] = [
     ("x-amz-checksum-crc32", "NhCmhg==", "NhCmhQ=="),

@@ -45,6 +45,7 @@ suite! {
         a_bucket_is_created_once
         a_bucket_with_objects_is_not_deleted
         a_missing_bucket_is_told
+        a_name_against_the_rules_is_refused
     }
     objects {
         an_object_comes_back
@@ -67,6 +68,7 @@ suite! {
     integrity {
         a_content_md5_is_verified
         a_content_md5_that_is_none_is_refused
+        an_empty_content_md5_is_refused
         checksums_are_verified
         checksums_come_back
         a_checksum_behind_the_body_is_verified
@@ -81,6 +83,10 @@ suite! {
         a_put_that_must_not_replace
         a_put_that_must_replace
         copies_by_the_state_of_the_source
+        copies_by_the_state_of_the_destination
+        deletes_by_what_is_there
+        many_deletes_by_what_is_there
+        an_upload_is_aborted_by_its_time
     }
     copies {
         a_copy_keeps_what_describes_it
@@ -98,6 +104,7 @@ suite! {
         small_parts_are_refused
         an_aborted_upload_is_gone
         a_completed_upload_is_gone
+        a_completion_is_answered_again
         parts_are_listed_in_pages
         uploads_are_listed
         a_part_number_out_of_range_is_refused
@@ -110,6 +117,10 @@ suite! {
         a_list_begins_after_a_key
         lists_show_what_the_bucket_reader_needs
         keys_are_encoded_on_request
+        a_prefix_comes_back_as_it_was_given
+        versions_are_listed_in_pages
+        what_was_listed_with_versions_can_be_deleted
+        a_version_marker_needs_a_key
         a_list_of_a_missing_bucket_is_refused
     }
     signing {
@@ -120,7 +131,10 @@ suite! {
         a_presigned_get_needs_no_key
         a_presigned_put_needs_no_key
         a_presigned_url_of_something_else_is_refused
+        a_presigned_url_for_more_than_a_week_is_refused
+        a_presigned_url_without_all_it_needs_is_refused
         an_old_request_is_refused
+        refusals_say_why
     }
 }
 
