@@ -21,7 +21,7 @@ use super::model::{Algorithm, Checksum, Segment, disk_error};
 const BATCH: usize = 256 << 10;
 
 /// S3's limit on one PUT and on one part.
-const LARGEST: u64 = 5 << 30;
+pub(crate) const LARGEST: u64 = 5 << 30;
 
 /// What the client said about the body.
 #[derive(Debug)]

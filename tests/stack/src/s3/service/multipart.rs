@@ -15,16 +15,13 @@ use super::super::base64;
 use super::super::conditions::WriteCondition;
 use super::super::headers;
 use super::super::index::Upload;
-use super::super::model::{Checksum, Class, Etag, Object, Part};
+use super::super::model::{Checksum, Class, Etag, LARGEST_OBJECT, Object, Part};
 use super::super::receive::{Announced, Received, enable, receive, value};
 use super::super::store::Store;
 use super::{Algorithm, Answer, Service, add_checksum, kind, refuse_unsupported, set_checksum};
 
 /// The least that a part may be, if it is not the last.
 const SMALLEST_PART: u64 = 5 << 20;
-
-/// The most that an object may be.
-const LARGEST: u64 = 5 << 40;
 
 const NUMBERS: RangeInclusive<u16> = 1..=10_000;
 
@@ -218,7 +215,7 @@ fn assemble(upload: &Upload, chosen: &[(u16, &Part)], now: i64) -> S3Result<Obje
         size = size.saturating_add(part.size);
         segments.extend_from_slice(&part.segments);
     }
-    if size > LARGEST {
+    if size > LARGEST_OBJECT {
         return Err(s3_error!(EntityTooLarge, "Your proposed upload exceeds the maximum allowed object size."));
     }
     let start = &upload.start;
