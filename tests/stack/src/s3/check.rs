@@ -2,11 +2,14 @@
 
 use hyper::header::{self, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, Method};
+use hyper::{HeaderMap, Method, Request};
 use s3s::validation::NameValidation;
 use s3s::{S3Result, s3_error};
 
 use super::base64;
+use super::operation::split;
+
+const CONTENT_MD5: &str = "content-md5";
 
 /// The most that the headers of a request may be together. S3 allows 8 KiB, of which 2 are metadata.
 const MOST_HEADERS: usize = 16 << 10;
@@ -70,11 +73,20 @@ fn authorization(parts: &Parts) -> S3Result<()> {
 
 /// Whether it can be an md5 at all; s3s takes an empty one for none.
 fn content_md5(headers: &HeaderMap) -> S3Result<()> {
-    let Some(value) = headers.get("content-md5") else { return Ok(()) };
-    match value.to_str().ok().and_then(base64::decode).map(|md5| md5.len()) {
-        Some(16) => Ok(()),
-        _ => Err(s3_error!(InvalidDigest, "The Content-MD5 you specified is not valid.")),
+    if headers.contains_key(CONTENT_MD5) && md5(headers).is_none() {
+        return Err(s3_error!(InvalidDigest, "The Content-MD5 you specified is not valid."));
     }
+    Ok(())
+}
+
+fn md5(headers: &HeaderMap) -> Option<Vec<u8>> {
+    base64::decode(headers.get(CONTENT_MD5)?.to_str().ok()?).filter(|md5| md5.len() == 16)
+}
+
+/// What the body must hash to where it is read whole: not that of an object or a part, which is hashed as it is stored.
+pub(crate) fn md5_of_document<B>(request: &Request<B>) -> Option<Vec<u8>> {
+    let streams = request.method() == Method::PUT && !split(request.uri().path()).1.is_empty();
+    md5(request.headers()).filter(|_| !streams)
 }
 
 /// Names of buckets by the rules of general purpose buckets.

@@ -215,7 +215,7 @@ pub(crate) fn value(sums: &s3s::dto::Checksum, algorithm: Algorithm) -> Option<&
 }
 
 /// What went wrong while a body came in, as S3 answers it. The streams of s3s tell their failures only in words.
-fn body_error(error: StdError) -> S3Error {
+pub(crate) fn body_error(error: StdError) -> S3Error {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(inner) = source {

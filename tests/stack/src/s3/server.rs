@@ -8,11 +8,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use md5::{Digest as _, Md5};
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -31,6 +33,7 @@ use super::errors;
 use super::faults::{FaultKind, Faults};
 use super::inbound::{Inbound, Taken};
 use super::outcome::Status;
+use super::receive::body_error;
 use super::service::Service;
 use super::store::Store;
 use super::{Clock, Options};
@@ -181,7 +184,13 @@ impl Server {
             if let Some(after) = cut {
                 inbound = inbound.cut(after);
             }
-            *request.body_mut() = Body::http_body_unsync(inbound);
+            *request.body_mut() = match check::md5_of_document(&request) {
+                Some(md5) => match document(inbound, &md5).await {
+                    Ok(bytes) => Body::from(bytes),
+                    Err(error) => return refuse(error),
+                },
+                None => Body::http_body_unsync(inbound),
+            };
         }
         // s3s calls every refusal an error of its own, at the level of errors.
         let call = inner.s3.call(request).with_subscriber(Dispatch::none());
@@ -203,6 +212,15 @@ struct Severed(String);
 fn refuse(error: S3Error) -> Result<Response<Outgoing>, Severed> {
     let response = error.to_http_response().map_err(|error| Severed(error.to_string()))?;
     Ok(response.map(Outgoing::from))
+}
+
+/// A body that is no object, whose md5 s3s does not verify.
+async fn document(body: Inbound, md5: &[u8]) -> S3Result<Bytes> {
+    let bytes = Limited::new(body, MOST_XML).collect().await.map_err(body_error)?.to_bytes();
+    if *Md5::digest(&bytes) != *md5 {
+        return Err(s3_error!(BadDigest, "The Content-MD5 you specified did not match what we received."));
+    }
+    Ok(bytes)
 }
 
 fn is_chunked(headers: &HeaderMap) -> bool {

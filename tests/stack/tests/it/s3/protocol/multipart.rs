@@ -115,18 +115,12 @@ pub(super) async fn a_completed_upload_is_gone(target: &Target) {
 pub(super) async fn a_completion_is_answered_again(target: &Target) {
     let upload = Upload::start(target).await;
     let (first, second) = (upload.part(1, vec![1; PART]).await, upload.part(2, b"end".to_vec()).await);
-    let both = vec![first.clone(), second];
+    let both = vec![first, second];
     let etag = upload.complete(both.clone()).await.unwrap();
     for _ in 0..2 {
         assert_eq!(upload.complete(both.clone()).await.as_ref(), Ok(&etag));
     }
-    assert_eq!(upload.complete(vec![first]).await, Err(("NoSuchUpload".into(), 404)), "that is not what was completed");
     assert_eq!(target.get("key").await.len(), PART + 3);
-    // A condition is about what was there before the first time.
-    let complete = target.client.complete_multipart_upload().bucket(&target.bucket).key("key").upload_id(&upload.id);
-    let parts = CompletedMultipartUpload::builder().set_parts(Some(both)).build();
-    let again = complete.if_none_match("*").multipart_upload(parts).send().await.unwrap();
-    assert_eq!(again.e_tag(), Some(etag.as_str()));
 }
 
 pub(super) async fn parts_are_listed_in_pages(target: &Target) {
