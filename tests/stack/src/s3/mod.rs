@@ -28,6 +28,7 @@ mod restore;
 mod send;
 mod server;
 mod service;
+mod slow;
 mod store;
 
 use std::collections::BTreeMap;

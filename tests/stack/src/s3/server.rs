@@ -32,9 +32,11 @@ use super::connection::Connection;
 use super::errors;
 use super::faults::{FaultKind, Faults};
 use super::inbound::{Inbound, Taken};
+use super::operation::Operation;
 use super::outcome::Status;
 use super::receive::body_error;
 use super::service::Service;
+use super::slow;
 use super::store::Store;
 use super::{Clock, Options};
 
@@ -121,11 +123,11 @@ impl Server {
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Outgoing>, Severed> {
         let (parts, body) = request.into_parts();
         let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
-        let mut response = self.dispatch(parts, body).await?;
+        let id = format!("{:016X}", fastrand::u64(..));
+        let mut response = self.dispatch(parts, body, &id).await?;
         if let Some(Status(status)) = response.extensions().get() {
             *response.status_mut() = *status;
         }
-        let id = format!("{:016X}", fastrand::u64(..));
         let status = response.status();
         if status.is_client_error() || status.is_server_error() {
             if matches!(status, StatusCode::INTERNAL_SERVER_ERROR | StatusCode::INSUFFICIENT_STORAGE) {
@@ -142,7 +144,7 @@ impl Server {
         Ok(response)
     }
 
-    async fn dispatch(&self, parts: Parts, body: Incoming) -> Result<Response<Outgoing>, Severed> {
+    async fn dispatch(&self, parts: Parts, body: Incoming, id: &str) -> Result<Response<Outgoing>, Severed> {
         let inner = &*self.0;
         if let Some(admin) = inner.admin.as_ref().filter(|_| admin::concerns(&parts)) {
             let answer = admin::answer(admin, &inner.clock, &inner.faults, &parts, body, inner.patience).await;
@@ -174,6 +176,7 @@ impl Server {
         if let Err(error) = check::request(&parts) {
             return refuse(error);
         }
+        let copies = matches!(Operation::of(&parts), Some(Operation::CopyObject | Operation::UploadPartCopy));
         let mut request = Request::from_parts(parts, Body::empty());
         if sends {
             if is_chunked(request.headers()) {
@@ -192,9 +195,11 @@ impl Server {
                 None => Body::http_body_unsync(inbound),
             };
         }
+        let s3 = inner.s3.clone();
         // s3s calls every refusal an error of its own, at the level of errors.
-        let call = inner.s3.call(request).with_subscriber(Dispatch::none());
-        let response = call.await.map_err(|error| Severed(format!("{error:?}")))?;
+        let call = async move { s3.call(request).await }.with_subscriber(Dispatch::none());
+        let answered = if copies { slow::answer(call, inner.patience / 8, id).await } else { call.await };
+        let response = answered.map_err(|error| Severed(format!("{error:?}")))?;
         match cut {
             Some(after) if sends || after == 0 => Err(Severed(CUT.to_owned())),
             cut => Ok(response.map(|body| Outgoing { body, left: cut })),

@@ -148,6 +148,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("too_much_metadata_is_refused", "takes more than 2 KiB of metadata"),
     ("a_content_md5_that_is_none_is_refused", "answers BadDigest instead of InvalidDigest"),
     ("a_checksum_behind_the_body_is_verified", "keeps `aws-chunked` as the object's Content-Encoding"),
+    ("the_content_md5_of_a_document_is_verified", "does not verify the md5 of a list of keys to delete"),
     ("the_hash_of_the_body_is_verified", "stores a body that does not match x-amz-content-sha256"),
     ("signed_chunks_are_taken", "keeps `aws-chunked` as the object's Content-Encoding"),
     ("a_changed_chunk_is_refused", "answers 500 instead of SignatureDoesNotMatch"),
