@@ -82,7 +82,11 @@ async fn a_copy_that_takes_long_keeps_its_client_waiting() {
     let answer = copy.header("x-amz-copy-source-range", "bytes=0-536870910").send(&target.endpoint).await;
     let body = String::from_utf8_lossy(&answer.body);
     assert_eq!(answer.status, 200, "{body}");
-    assert!(body.contains("?> ") && body.contains("<CopyPartResult"), "{body}");
+    // A chunk of one space.
+    assert!(body.contains("\r\n1\r\n \r\n") && body.contains("<CopyPartResult"), "{body}");
+    let copy = target.client.upload_part_copy().bucket("bucket").key("copy").copy_source("bucket/large").part_number(2);
+    let copy = copy.upload_id(start.upload_id().unwrap()).copy_source_range("bytes=1-536870911").send().await.unwrap();
+    assert!(copy.copy_part_result().unwrap().e_tag().is_some());
     let parts = target.client.list_parts().bucket("bucket").key("copy").upload_id(start.upload_id().unwrap());
     assert_eq!(parts.send().await.unwrap().parts()[0].size(), Some(536_870_911));
 }
