@@ -171,10 +171,11 @@ fn manifests_allowed(facts: &Facts<'_>, profile: &Profile, report: &mut Report<'
 }
 
 fn manifests_required(facts: &Facts<'_>, profile: &Profile, report: &mut Report<'_>) {
-    for algorithm in profile.manifests.demanded().iter().filter(|algorithm| !facts.manifests.contains(algorithm)) {
+    let demanded = profile.manifests.demanded();
+    for algorithm in demanded.iter().filter(|algorithm| !facts.manifests.contains(algorithm)) {
         report.error(Problem::ManifestMissing { algorithm: algorithm.clone() }, None);
     }
-    if facts.manifests.is_empty() {
+    if facts.manifests.is_empty() && demanded.is_empty() {
         report.error(Problem::NoManifest, None);
     }
 }
