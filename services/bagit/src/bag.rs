@@ -287,7 +287,6 @@ impl Bag {
         let path = self.number(entry.path);
         let line = u32::try_from(entry.line).unwrap_or(u32::MAX);
         let held = if is_digest {
-            let nibble = |byte: u8| char::from(byte).to_digit(16).unwrap_or_default() as u8;
             let bytes: Vec<u8> = entry.digest.chunks(2).map(|pair| nibble(pair[0]) << 4 | nibble(pair[1])).collect();
             self.hold(path, line, source, &bytes, Form::Bytes)
         } else {
@@ -391,10 +390,10 @@ impl Bag {
         named.sort_unstable();
         named.dedup();
         let lower = |number: u32| lossy(self.paths.path(number)).to_lowercase();
-        let mut hashes: Vec<(u64, u32)> =
+        let mut folded: Vec<(u64, u32)> =
             named.into_iter().map(|number| (hasher.hash_one(lower(number)), number)).collect();
-        hashes.sort_unstable();
-        for pair in hashes.windows(2) {
+        folded.sort_unstable();
+        for pair in folded.windows(2) {
             let [(hash, one), (same, other)] = pair else { continue };
             if hash == same && lower(*one) == lower(*other) {
                 let [path, other] = [*one, *other].map(|number| lossy(self.paths.path(number)).into_owned());
@@ -467,6 +466,14 @@ fn index(names: &mut Names, name: &str) -> u16 {
         names.len() - 1
     });
     u16::try_from(index).expect("fewer than 65,537 algorithms")
+}
+
+/// The value of a hexadecimal digit.
+fn nibble(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        _ => (digit | 0x20).wrapping_sub(b'a').wrapping_add(10),
+    }
 }
 
 /// Takes the elements off the front for which it holds.

@@ -107,7 +107,9 @@ impl<'a> FileChecker<'a> {
     fn name(&self, file: &FileRecord<'_>, report: &mut Report<'_>) {
         let path = || file.path.to_owned();
         let place = || Place::file(file.path);
-        if self.options.names == NameRule::Printable && is_unprintable(&self.name_of(file)) {
+        // An escape does not go beyond the slash that the identifier ends with.
+        let parts = [self.options.identifier.as_str(), file.path];
+        if self.options.names == NameRule::Printable && parts.into_iter().any(is_unprintable) {
             report.error(Problem::NameIllegal { path: path() }, place());
         }
         if file.size.is_some() && !(self.options.is_storable)(file.path) {
@@ -141,26 +143,26 @@ impl<'a> FileChecker<'a> {
             .map(|digest| digest.hex);
         for (index, line) in lines.enumerate() {
             let name = || self.name_of(file);
-            let place = Place::line(manifest.file(), line.line);
+            let place = || Place::line(manifest.file(), line.line);
             match (file.size, computed) {
                 // Once is enough, however often it is listed.
                 (None, _) if index > 0 => {}
-                (None, _) => report.error(Problem::FileMissing { name: name(), manifest: manifest.file() }, place),
+                (None, _) => report.error(Problem::FileMissing { name: name(), manifest: manifest.file() }, place()),
                 (Some(_), None) => {
                     let algorithm = algorithm.to_owned();
-                    report.error(Problem::NotComputed { name: name(), algorithm, manifest: manifest.file() }, place);
+                    report.error(Problem::NotComputed { name: name(), algorithm, manifest: manifest.file() }, place());
                 }
                 (Some(_), Some(computed)) if computed.eq_ignore_ascii_case(line.hex) => {}
                 (Some(_), Some(_))
                     if self.options.rules == Rules::Rfc && !is_digest(algorithm, line.hex.as_bytes()) =>
                 {
                     let (digest, algorithm) = (line.hex.to_owned(), algorithm.to_owned());
-                    report.error(Problem::DigestMalformed { digest, algorithm }, place);
+                    report.error(Problem::DigestMalformed { digest, algorithm }, place());
                 }
                 (Some(_), Some(computed)) => {
                     let (algorithm, computed, declared) =
                         (algorithm.to_owned(), computed.to_owned(), line.hex.to_owned());
-                    report.error(Problem::DigestMismatch { name: name(), algorithm, computed, declared }, place);
+                    report.error(Problem::DigestMismatch { name: name(), algorithm, computed, declared }, place());
                 }
             }
         }
@@ -170,13 +172,13 @@ impl<'a> FileChecker<'a> {
     fn rfc(file: &FileRecord<'_>, role: Role<'_>, manifest: Manifest<'_>, report: &mut Report<'_>) {
         let mut lines = file.declared.iter().filter(|line| line.manifest == manifest);
         let Some(first) = lines.next() else { return };
-        let place = Place::line(manifest.file(), first.line);
         let path = || file.path.to_owned();
         let in_scope = match manifest {
             Manifest::Payload(_) => role == Role::Payload,
             Manifest::Tag(_) => !matches!(role, Role::Payload | Role::TagManifest { .. }),
         };
         if !in_scope {
+            let place = Place::line(manifest.file(), first.line);
             report.error(Problem::OutOfScope { path: path(), manifest: manifest.file() }, place);
         }
         for again in lines {

@@ -86,7 +86,7 @@ fn entry(separators: Separators, number: u64, line: &[u8]) -> Option<Entry<'_>> 
 
 /// The first word, and what follows the blanks behind it.
 pub(crate) fn split_word(separators: Separators, line: &[u8]) -> (&[u8], &[u8]) {
-    let end = line.iter().position(|&byte| separators.contains(byte)).unwrap_or(line.len());
+    let end = separators.first_in(line).unwrap_or(line.len());
     let (word, rest) = line.split_at(end);
     let start = rest.iter().position(|&byte| !separators.contains(byte)).unwrap_or(rest.len());
     (word, &rest[start..])

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr2;
+
 /// The choices. [`Syntax::RFC`] is the default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Syntax {
@@ -87,6 +89,15 @@ impl Separators {
         match self {
             Self::Linear => matches!(byte, b' ' | b'\t'),
             Self::Ascii => byte.is_ascii_whitespace(),
+        }
+    }
+
+    /// Where the first of them is. A line feed is in no line.
+    pub(crate) fn first_in(self, line: &[u8]) -> Option<usize> {
+        let blank = memchr2(b' ', b'\t', line);
+        match self {
+            Self::Linear => blank,
+            Self::Ascii => memchr2(b'\r', b'\x0c', &line[..blank.unwrap_or(line.len())]).or(blank),
         }
     }
 }

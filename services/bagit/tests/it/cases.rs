@@ -24,7 +24,7 @@ fn cases() -> Option<(tempfile::TempDir, Vec<Value>)> {
     let folder = shared("bag-cases")?;
     let made = tempfile::tempdir().unwrap();
     let Ok(status) = Command::new("python3").arg(folder.join("make_cases.py")).arg(made.path()).status() else {
-        println!("skipped: there is no python3, which makes the cases");
+        eprintln!("skipped: there is no python3, which makes the cases");
         return None;
     };
     assert!(status.success(), "make_cases.py: {status}");

@@ -29,7 +29,7 @@ impl Sample {
     /// Without manifests.
     pub(crate) fn bare(version: &str) -> Self {
         let mut sample = Self::default();
-        sample.put("bagit.txt", &format!("BagIt-Version: {version}\nTag-File-Character-Encoding: UTF-8\n"));
+        sample.put("bagit.txt", format!("BagIt-Version: {version}\nTag-File-Character-Encoding: UTF-8\n"));
         sample.put("bag-info.txt", "Source-Organization: Example University\nPayload-Oxum: 22.2\n");
         sample.put("data/hello.txt", "Hello, archive.\n");
         sample.put("data/sub/page.xml", "<page>");
@@ -54,6 +54,18 @@ impl Sample {
         self.put(path, edited);
     }
 
+    /// Drops lines of a file.
+    pub(crate) fn keep_lines(&mut self, path: &str, keeps: impl Fn(usize, &str) -> bool) {
+        let text = self.text(path);
+        let kept: Vec<&str> = text
+            .split_inclusive('\n')
+            .enumerate()
+            .filter(|(index, line)| keeps(*index, line))
+            .map(|(_, line)| line)
+            .collect();
+        self.put(path, kept.concat());
+    }
+
     /// Makes the manifests and tag manifests anew.
     pub(crate) fn seal(&mut self, algorithms: &[&str]) {
         self.files.retain(|path, _| !matches!(Role::of(path), Role::PayloadManifest { .. } | Role::TagManifest { .. }));
@@ -76,12 +88,12 @@ impl Sample {
 
     fn manifest(&self, algorithm: &str, lists: impl Fn(Role<'_>) -> bool) -> String {
         let listed = self.files.iter().filter(|(path, _)| lists(Role::of(path)));
-        listed
+        let lines: Vec<String> = listed
             .map(|(path, content)| {
-                let digest = hex::encode(digest(algorithm, content));
-                format!("{digest}  {}\n", String::from_utf8_lossy(path))
+                format!("{}  {}\n", hex::encode(digest(algorithm, content)), String::from_utf8_lossy(path))
             })
-            .collect()
+            .collect();
+        lines.concat()
     }
 
     pub(crate) fn findings(&self, profile: Profile) -> (Verdict, Vec<Finding>) {
@@ -103,7 +115,9 @@ pub(crate) fn judge<'a>(
         if bag.wants_content(path) {
             content.chunks(chunk).for_each(|chunk| bag.content(chunk));
         }
-        ALGORITHMS.iter().for_each(|algorithm| bag.digest(algorithm, &digest(algorithm, content)));
+        for algorithm in ALGORITHMS {
+            bag.digest(algorithm, &digest(algorithm, content));
+        }
     }
     bag.findings()
 }
@@ -139,6 +153,6 @@ pub(crate) fn shared(folder: &str) -> Option<PathBuf> {
     if found.is_dir() {
         return Some(found);
     }
-    println!("skipped: there is no {}; PRESERV_SHARED names the folder that holds {folder}", found.display());
+    eprintln!("skipped: there is no {}; PRESERV_SHARED names the folder that holds {folder}", found.display());
     None
 }
