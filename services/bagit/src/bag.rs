@@ -10,12 +10,12 @@ use crate::finding::{Finding, Place, Problem, Severity, Verdict};
 use crate::interner::Interner;
 use crate::lines::TooLong;
 use crate::manifest::{Entry, ManifestParser};
-use crate::path::{First, leads_out, readings};
+use crate::path::{First, Reading, leads_out, readings};
 use crate::profile::Profile;
-use crate::rfc::{BAG_INFO, DECLARATION};
+use crate::rfc::{BAG_INFO, DECLARATION, ENCODING};
 use crate::role::Role;
 use crate::syntax::lossy;
-use crate::tags::{Tag, TagItem, TagParser};
+use crate::tags::{Tag, TagItem, TagParser, Tags as _};
 use crate::version::Version;
 
 /// A bag in the making.
@@ -40,6 +40,8 @@ pub struct Bag {
     computed: Vec<Held>,
     declared: Vec<Held>,
     digests: Vec<u8>,
+    /// Tag files with a line that is not UTF-8, which is well if `bagit.txt` says so.
+    not_utf8: Vec<Place>,
     /// What was found while files were read.
     findings: Vec<Finding>,
     /// The file that was begun last.
@@ -104,6 +106,7 @@ impl Bag {
             computed: Vec::new(),
             declared: Vec::new(),
             digests: Vec::new(),
+            not_utf8: Vec::new(),
             findings: Vec::new(),
             open: None,
         }
@@ -200,6 +203,13 @@ impl Bag {
     pub fn validate(mut self, mut each: impl FnMut(Finding)) -> Verdict {
         self.end_file();
         let mut verdict = Verdict::Valid;
+        if self.tags.value(DECLARATION, ENCODING).is_some_and(|encoding| encoding.eq_ignore_ascii_case("UTF-8")) {
+            let told = self.not_utf8.drain(..).map(|place| {
+                let problem = Problem::NotUtf8 { file: place.file.clone(), line: place.line.unwrap_or_default() };
+                problem.at(Severity::Warning, place)
+            });
+            self.findings.extend(told);
+        }
         for finding in std::mem::take(&mut self.findings) {
             if finding.severity == Severity::Error {
                 verdict = Verdict::Invalid;
@@ -312,6 +322,10 @@ impl Bag {
                 self.findings.push(Problem::NotATag { file, line }.at(Severity::Warning, place));
             }
             TagItem::Stray { .. } => {}
+            TagItem::NotUtf8 { line } => {
+                let file = lossy(self.paths.path(file)).into_owned();
+                self.not_utf8.push(Place::line(file, line));
+            }
         }
     }
 
@@ -359,10 +373,14 @@ impl Bag {
         let first = self.options.paths.unwrap_or(by_version);
         for held in declared {
             let written = self.paths.path(held.path);
-            let is_there = |path: &[u8]| self.paths.find(path).filter(|number| self.sizes[*number as usize] != ABSENT);
+            let find = |reading, path: &[u8]| match reading {
+                Reading::Literal => Some(held.path),
+                _ => self.paths.find(path),
+            };
+            let is_there = |number: &u32| self.sizes[*number as usize] != ABSENT;
             let mut found = readings(written, first)
                 .enumerate()
-                .filter_map(|(index, (_, path))| is_there(&path).map(|number| (index, number)));
+                .filter_map(|(index, (reading, path))| Some((index, find(reading, &path).filter(is_there)?)));
             let Some((index, number)) = found.next() else { continue };
             if index > 0 && self.options.rules == Rules::Rfc {
                 let (written, path) = (lossy(written).into_owned(), lossy(self.paths.path(number)).into_owned());

@@ -109,6 +109,8 @@ pub enum Problem {
     DeclarationOdd,
     #[error("Tag-File-Character-Encoding {encoding} is not known here; the tag files were read as UTF-8 or ISO-8859-1")]
     EncodingUnknown { encoding: String },
+    #[error("line {line} of {file} is not UTF-8, which bagit.txt says it is; it was read as ISO-8859-1")]
+    NotUtf8 { file: String, line: u64 },
     #[error("bag has no tag manifest, so changes of its tag files go unnoticed")]
     NoTagManifest,
     #[error("line {line} of {file} is no tag")]

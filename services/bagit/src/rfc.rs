@@ -8,7 +8,7 @@ use crate::version::Version;
 pub(crate) const DECLARATION: &str = "bagit.txt";
 pub(crate) const BAG_INFO: &str = "bag-info.txt";
 pub(crate) const VERSION: &str = "BagIt-Version";
-const ENCODING: &str = "Tag-File-Character-Encoding";
+pub(crate) const ENCODING: &str = "Tag-File-Character-Encoding";
 const OXUM: &str = "Payload-Oxum";
 
 /// That `bagit.txt` gives a version at all is checked with the profile.

@@ -26,6 +26,10 @@ pub enum TagItem {
     Stray {
         line: u64,
     },
+    /// The first line that is not UTF-8 and was read as ISO-8859-1: see [`Encoding::Detected`].
+    NotUtf8 {
+        line: u64,
+    },
 }
 
 /// Questions to the tags of a bag.
@@ -69,6 +73,7 @@ struct State {
     longest_value: usize,
     /// The tag that the next line may continue.
     open: Option<Tag>,
+    was_told_not_utf8: bool,
 }
 
 impl TagParser {
@@ -80,6 +85,7 @@ impl TagParser {
             encoding: syntax.encoding,
             longest_value: syntax.tag_value,
             open: None,
+            was_told_not_utf8: false,
         };
         Self { lines: Lines::new(syntax, syntax.tag_line), state }
     }
@@ -120,6 +126,10 @@ impl State {
             return Ok(());
         }
         let text = self.encoding.text(line);
+        let is_guess = self.encoding == Encoding::Detected && text.as_bytes() != line;
+        if is_guess && !std::mem::replace(&mut self.was_told_not_utf8, true) {
+            each(TagItem::NotUtf8 { line: number });
+        }
         if let Some((label, value)) = self.labels.split(&text) {
             let tag = Tag { file: self.file.clone(), label: label.into(), value: value.into(), line: number };
             self.open.replace(tag).map(TagItem::Tag).into_iter().for_each(each);
@@ -179,7 +189,7 @@ mod tests {
     fn pairs(syntax: &Syntax, text: &str) -> Vec<(String, String)> {
         let tag = |item| match item {
             TagItem::Tag(tag) => Some((tag.label, tag.value)),
-            TagItem::Stray { .. } => None,
+            TagItem::Stray { .. } | TagItem::NotUtf8 { .. } => None,
         };
         items(syntax, text.as_bytes()).into_iter().filter_map(tag).collect()
     }
@@ -237,6 +247,16 @@ mod tests {
         let text = b"\xef\xbb\xbfA: 1\nB: 2";
         assert_eq!(pairs(&Syntax::RFC, std::str::from_utf8(text).unwrap()), [pair("A", "1"), pair("B", "2")]);
         assert_eq!(pairs(&Syntax::APTRUST, std::str::from_utf8(text).unwrap())[0], pair("\u{feff}A", "1"));
+    }
+
+    #[test]
+    fn the_first_line_that_is_not_utf8_is_told_where_the_encoding_is_detected() {
+        let text = b"A: 1\nB: \xe9\nC: \xe8\n";
+        let told = |syntax| {
+            items(syntax, text).into_iter().filter(|item| !matches!(item, TagItem::Tag(_))).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&Syntax::RFC), [TagItem::NotUtf8 { line: 2 }]);
+        assert_eq!(told(&Syntax::APTRUST), []);
     }
 
     #[test]

@@ -143,6 +143,7 @@ fn bags_of_the_kinds_in_the_suite_that_are_valid_with_a_warning() {
                 },
             ),
         ),
+        ("Latin-1 where UTF-8 is declared", sealed(new(), |bag| bag.put("bag-info.txt", b"Contact-Name: Andr\xe9\n"))),
         ("a line of bag-info.txt that is no tag", sealed(new(), |bag| bag.put("bag-info.txt", "no colon\n"))),
     ];
     for (name, bag) in bags {
