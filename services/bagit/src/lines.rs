@@ -203,6 +203,8 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn lines(syntax: &Syntax, limit: usize, chunks: &[&[u8]]) -> Result<Vec<String>, Over> {
@@ -278,6 +280,25 @@ mod tests {
             for size in 1..bytes.len() {
                 let chunks: Vec<&[u8]> = bytes.chunks(size).collect();
                 assert_eq!(lines(&Syntax::RFC, 9, &chunks).unwrap(), ["é", "😀"], "chunks of {size}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_more_than_a_line_is_kept(
+            chunks in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..60), 0..20), limit in 0_usize..40,
+        ) {
+            for syntax in [Syntax::RFC, Syntax::APTRUST] {
+                let mut lines = Lines::new(&syntax, limit);
+                for chunk in &chunks {
+                    let read = lines.push(chunk, |_, line| {
+                        assert!(line.len() <= limit);
+                        Ok(())
+                    });
+                    prop_assert!(lines.carry.len() <= limit + 1);
+                    prop_assert!(read.is_ok() || lines.push(b"\n", |_, _| Ok(())) == read);
+                }
             }
         }
     }

@@ -1,10 +1,10 @@
 //! The rules of APTrust's services, each broken by itself, with the message that the depositor gets (02 §4–5, 07 J).
 
 use bagit::aptrust::StorageOption;
-use bagit::{Facts, Options, Profile, Verdict, check_bag};
+use bagit::{Bag, Facts, Options, Profile, Verdict, check_bag};
 
-use crate::support::Sample;
 use crate::support::service::{Outcome, ingest};
+use crate::support::{Sample, errors, fill};
 
 const BTR: &str = "Bagging-Date: 2020-09-13\nPayload-Oxum: 22.2\nSource-Organization: Example University\n\
     BagIt-Profile-Identifier: https://github.com/dpscollaborative/btr_bagit_profile/releases/download/1.0/btr-bagit-profile.json\n";
@@ -263,6 +263,32 @@ fn a_file_that_one_of_two_manifests_lists_and_the_bag_lacks_gives_one_message_of
             "File example.edu/bag/data/hello.txt is not in manifest manifest-sha256.txt"
         ]
     );
+}
+
+#[test]
+fn a_missing_file_that_one_manifest_lists_twice_gives_one_message() {
+    let messages = messages(|sample| {
+        sample.seal(&["md5"]);
+        sample.remove("data/hello.txt");
+        sample.edit("manifest-md5.txt", |text| text.clone() + &text);
+        sample.seal_tags(&["md5"]);
+    });
+    assert_eq!(messages, ["File example.edu/bag/data/hello.txt in manifest-md5.txt is missing from bag"]);
+}
+
+#[test]
+fn a_bag_in_memory_is_judged_in_the_same_order() {
+    let mut sample = Sample::good();
+    sample.put("data/hello.txt", "changed");
+    let judged = |sample: &Sample| {
+        let files = sample.files.iter().map(|(path, content)| (&path[..], &content[..]));
+        let mut bag = Bag::new(Options::aptrust("example.edu/bag"), Profile::aptrust());
+        bag.serialized_as("application/tar");
+        errors(&fill(bag, files, 7).findings().1)
+    };
+    assert_eq!(judged(&sample).len(), 2, "one for each manifest");
+    sample.put("fetch.txt", "");
+    assert_eq!(judged(&sample), ["fetch.txt: Bag has fetch.txt file which profile does not allow"], "files come last");
 }
 
 #[test]

@@ -260,6 +260,11 @@ fn bags_of_the_kinds_in_the_suite_that_are_invalid() {
             "tagmanifest-md5.txt:4: tagmanifest-md5.txt lists data/hello.txt, which is no file of the kind that it is for",
         ),
         (
+            "a tag manifest in a tag manifest",
+            edited(old(), |bag| bag.edit("tagmanifest-md5.txt", |text| text + "00 tagmanifest-md5.txt")),
+            "tagmanifest-md5.txt:4: tagmanifest-md5.txt lists tagmanifest-md5.txt, which is no file of the kind that it is for",
+        ),
+        (
             "same-filename-listed-twice-with-different-hashes",
             listed(old(), outside("data/hello.txt")),
             "manifest-md5.txt:3: File data/hello.txt: ingest md5 checksum ec0e2b2a4ea7ff0fc6f9dc41850698b3 doesn't match manifest checksum d41d8cd98f00b204e9800998ecf8427e",
@@ -371,4 +376,16 @@ fn everything_is_told_at_once_by_the_rfc_and_the_profile() {
         assert!(errors.iter().any(|error| error == expected), "{expected}: {errors:#?}");
     }
     assert!(errors.iter().any(|error| error.starts_with("tagmanifest-md5.txt:1: File bag-info.txt: ")), "{errors:#?}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_told_once_and_the_others_are_judged() {
+    let bag = edited(new(), |bag| {
+        bag.put("bag-info.txt", "x".repeat(64 * 1024 + 1));
+        bag.remove("data/hello.txt");
+    });
+    let (_, errors, _) = judge(&bag);
+    let unreadable = errors.iter().filter(|error| error.contains("is too long")).count();
+    assert_eq!(unreadable, 1, "{errors:#?}");
+    assert!(errors.iter().any(|error| error.contains("data/hello.txt in manifest-md5.txt is missing")), "{errors:#?}");
 }

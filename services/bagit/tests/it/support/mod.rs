@@ -102,14 +102,17 @@ impl Sample {
     }
 }
 
-/// Judges by the RFC, each file's bytes cut into chunks of this size.
+/// Judges, each file's bytes cut into chunks of this size.
 pub(crate) fn judge<'a>(
     files: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     chunk: usize,
     options: Options,
     profile: Profile,
 ) -> (Verdict, Vec<Finding>) {
-    let mut bag = Bag::new(options, profile);
+    fill(Bag::new(options, profile), files, chunk).findings()
+}
+
+pub(crate) fn fill<'a>(mut bag: Bag, files: impl Iterator<Item = (&'a [u8], &'a [u8])>, chunk: usize) -> Bag {
     for (path, content) in files {
         bag.file(path, content.len() as u64);
         if bag.wants_content(path) {
@@ -119,7 +122,7 @@ pub(crate) fn judge<'a>(
             bag.digest(algorithm, &digest(algorithm, content));
         }
     }
-    bag.findings()
+    bag
 }
 
 pub(crate) fn errors(findings: &[Finding]) -> Vec<String> {
