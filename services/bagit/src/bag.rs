@@ -85,6 +85,8 @@ enum Reader {
 }
 
 const ABSENT: u64 = u64::MAX;
+/// Each file is compared with each manifest, so strangers must not have any number of them. Real bags have four at most.
+const MOST_MANIFESTS: usize = 64;
 /// As much of a line is kept to be shown, if it begins with no digest.
 const LONGEST_TEXT: usize = 256;
 
@@ -150,6 +152,8 @@ impl Bag {
         *known = size;
         let reader = match Role::of(path) {
             Role::Payload => Reader::Nothing,
+            Role::PayloadManifest { .. } if self.manifests.len() == MOST_MANIFESTS => self.too_many(name),
+            Role::TagManifest { .. } if self.tag_manifests.len() == MOST_MANIFESTS => self.too_many(name),
             Role::PayloadManifest { algorithm } => {
                 let source = Source::Payload(index(&mut self.manifests, algorithm));
                 Reader::Manifest(ManifestParser::new(name, &self.options.syntax), source)
@@ -192,6 +196,10 @@ impl Bag {
     }
 
     /// A digest of the file that was begun last.
+    ///
+    /// # Panics
+    ///
+    /// If it is asked to keep digests of more than 65,536 algorithms.
     pub fn digest(&mut self, algorithm: &str, digest: &[u8]) {
         let Some((path, _)) = self.open else { return };
         let source = Source::Computed(index(&mut self.algorithms, algorithm));
@@ -273,6 +281,12 @@ impl Bag {
                 Problem::HasMark { file }.at(Severity::Warning, place)
             });
         }
+    }
+
+    fn too_many(&mut self, file: String) -> Reader {
+        let place = Place::file(file.as_str());
+        self.findings.push(Problem::TooManyManifests { file, limit: MOST_MANIFESTS }.at(Severity::Error, place));
+        Reader::Nothing
     }
 
     fn has_tags(&self, path: &[u8]) -> bool {
@@ -474,10 +488,6 @@ impl Bag {
 }
 
 /// The number of a name, a new one if it has none.
-///
-/// # Panics
-///
-/// With more than 65,536 names: there are not so many algorithms.
 fn index(names: &mut Names, name: &str) -> u16 {
     let index = names.iter().position(|known| known == name).unwrap_or_else(|| {
         names.push(name.to_owned());

@@ -121,6 +121,8 @@ pub enum Problem {
     OxumMalformed { declared: String },
     #[error(transparent)]
     Unreadable(#[from] crate::TooLong),
+    #[error("{file} was not read, because there are {limit} of its kind already")]
+    TooManyManifests { file: String, limit: usize },
     #[error("path '{path}' leads out of the bag")]
     LeadsOut { path: String },
     #[error("{manifest} lists {path}, which is no file of the kind that it is for")]

@@ -1,7 +1,7 @@
 //! Comparison without case, by Unicode's simple case folding.
 
 /// Whether two texts are the same but for case, character by character: `ß` is `ẞ`, but not `ss`.
-pub fn same(one: &str, other: &str) -> bool {
+pub(crate) fn same(one: &str, other: &str) -> bool {
     one.chars().map(fold).eq(other.chars().map(fold))
 }
 

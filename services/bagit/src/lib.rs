@@ -12,7 +12,7 @@ mod check;
 mod check_file;
 mod fetch;
 mod finding;
-pub mod fold;
+mod fold;
 mod interner;
 mod lines;
 mod manifest;

@@ -1,8 +1,6 @@
 //! BagIt profiles: what a bag must have beyond the format. Read from JSON, either as the BagIt Profiles specification has
 //! it or in DART's form, which also knows tags outside `bag-info.txt`. Whether a bag keeps to one, `check` says.
 
-use std::fmt;
-
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -310,12 +308,6 @@ impl Presence {
     }
 }
 
-impl fmt::Display for Profile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.identifier)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -395,7 +387,7 @@ mod tests {
         };
         assert!(tags.any(|tag| *tag == expected), "{profile:?}");
         assert_eq!((profile.fetch, profile.serialization), (Fetch::Forbidden, Serialization::Forbidden));
-        assert_eq!(profile.to_string(), "http://example.org/p.json");
+        assert_eq!(profile.identifier, "http://example.org/p.json");
         assert!(profile.manifests.allow("anything") && !profile.tag_files.allow("a.txt"));
     }
 

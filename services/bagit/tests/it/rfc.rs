@@ -1,7 +1,7 @@
 //! The RFC by default: a bag for each kind of the Library of Congress suite, made by code, and each rule of the RFC broken
 //! by itself, with the place that is named.
 
-use bagit::{Profile, Verdict};
+use bagit::{Problem, Profile, Verdict};
 
 use crate::support::{Sample, errors, warnings};
 
@@ -388,4 +388,19 @@ fn a_file_that_cannot_be_read_is_told_once_and_the_others_are_judged() {
     let unreadable = errors.iter().filter(|error| error.contains("is too long")).count();
     assert_eq!(unreadable, 1, "{errors:#?}");
     assert!(errors.iter().any(|error| error.contains("data/hello.txt in manifest-md5.txt is missing")), "{errors:#?}");
+}
+
+#[test]
+fn more_manifests_than_there_are_algorithms_are_not_read() {
+    let bag = edited(new(), |bag| {
+        for number in 0..70_000 {
+            bag.put(format!("manifest-x{number:05}.txt"), "");
+        }
+    });
+    let (_, findings) = bag.findings(Profile::default());
+    let last = "manifest-x69999.txt was not read, because there are 64 of its kind already";
+    assert!(findings.iter().any(|finding| finding.to_string() == last));
+    assert!(
+        findings.iter().filter(|finding| matches!(finding.problem, Problem::TooManyManifests { .. })).count() > 69_900
+    );
 }
