@@ -2,7 +2,7 @@
 //! million of them can be gone through in any order and in batches.
 
 use crate::check::{Facts, NameRule, Options, Rules};
-use crate::finding::{Finding, Place, Problem, Report, Verdict};
+use crate::finding::{Finding, Place, Problem, Report, Severity, Verdict};
 use crate::path::{is_of_the_system, is_unprintable, leads_out};
 use crate::role::{Role, digest_length};
 use crate::version::Version;
@@ -76,29 +76,24 @@ impl<'a> FileChecker<'a> {
         let mut report = Report::new(&mut each);
         self.name(file, &mut report);
         let role = Role::of(file.path);
-        let mut listed = 0;
+        let mut is_in_a_manifest = false;
         for manifest in self.manifests() {
-            let mut lines = file.declared.iter().filter(|line| line.manifest == manifest).peekable();
-            listed += usize::from(lines.peek().is_some() && matches!(manifest, Manifest::Payload(_)));
-            if lines.peek().is_none() {
-                if self.must_list(manifest, role) {
-                    let problem = Problem::NotInManifest { name: self.name_of(file), manifest: manifest.file() };
-                    report.error(problem, Place::file(manifest.file()));
-                } else if self.should_list(manifest, role) {
-                    let problem = Problem::NotInManifest { name: self.name_of(file), manifest: manifest.file() };
-                    report.note(problem, Place::file(manifest.file()));
-                }
+            let lines = file.declared.iter().filter(|line| line.manifest == manifest);
+            if lines.clone().next().is_some() {
+                is_in_a_manifest |= matches!(manifest, Manifest::Payload(_));
+            } else if let Some(severity) = self.omission(manifest, role) {
+                report.put(self.not_in(file, manifest).at(severity, Place::file(manifest.file())));
+            }
+            if self.options.rules == Rules::Rfc {
+                Self::rfc(file, role, manifest, lines.clone(), &mut report);
             }
             self.lines(file, manifest, lines, &mut report);
-            if self.options.rules == Rules::Rfc {
-                Self::rfc(file, role, manifest, &mut report);
-            }
         }
-        if self.is_before_1_0() && role == Role::Payload && listed == 0 {
-            let manifest = self.facts.manifests.first().map(|algorithm| Manifest::Payload(algorithm).file());
-            if let Some(manifest) = manifest {
-                let place = Place::file(manifest.clone());
-                report.error(Problem::NotInManifest { name: self.name_of(file), manifest }, place);
+        if self.is_before_1_0() && role == Role::Payload && !is_in_a_manifest {
+            // One is named for all.
+            if let Some(algorithm) = self.facts.manifests.first() {
+                let manifest = Manifest::Payload(algorithm);
+                report.error(self.not_in(file, manifest), Place::file(manifest.file()));
             }
         }
         report.verdict()
@@ -169,14 +164,19 @@ impl<'a> FileChecker<'a> {
     }
 
     /// What the RFC says of the lines themselves.
-    fn rfc(file: &FileRecord<'_>, role: Role<'_>, manifest: Manifest<'_>, report: &mut Report<'_>) {
-        let mut lines = file.declared.iter().filter(|line| line.manifest == manifest);
+    fn rfc<'b>(
+        file: &FileRecord<'_>,
+        role: Role<'_>,
+        manifest: Manifest<'_>,
+        mut lines: impl Iterator<Item = &'b Declared<'b>>,
+        report: &mut Report<'_>,
+    ) {
         let Some(first) = lines.next() else { return };
-        let path = || file.path.to_owned();
         let in_scope = match manifest {
             Manifest::Payload(_) => role == Role::Payload,
             Manifest::Tag(_) => !matches!(role, Role::Payload | Role::TagManifest { .. }),
         };
+        let path = || file.path.to_owned();
         if !in_scope {
             let place = Place::line(manifest.file(), first.line);
             report.error(Problem::OutOfScope { path: path(), manifest: manifest.file() }, place);
@@ -187,19 +187,18 @@ impl<'a> FileChecker<'a> {
         }
     }
 
-    /// 02 §5.3; RFC 8493, sections 2.1.3 and 2.2.1.
-    fn must_list(&self, manifest: Manifest<'_>, role: Role<'_>) -> bool {
-        match manifest {
-            Manifest::Payload(_) => role == Role::Payload && !self.is_before_1_0(),
-            Manifest::Tag(_) => matches!(role, Role::PayloadManifest { .. }),
+    /// How bad it is that a manifest does not list a file: 02 §5.3; RFC 8493, sections 2.1.3 and 2.2.1.
+    fn omission(&self, manifest: Manifest<'_>, role: Role<'_>) -> Option<Severity> {
+        match (manifest, role) {
+            (Manifest::Payload(_), Role::Payload) => (!self.is_before_1_0()).then_some(Severity::Error),
+            (Manifest::Tag(_), Role::PayloadManifest { .. }) => Some(Severity::Error),
+            (Manifest::Tag(_), Role::Tag | Role::Fetch) => (self.options.rules == Rules::Rfc).then_some(Severity::Note),
+            _ => None,
         }
     }
 
-    /// RFC 8493, section 2.2.1.
-    fn should_list(&self, manifest: Manifest<'_>, role: Role<'_>) -> bool {
-        self.options.rules == Rules::Rfc
-            && matches!(manifest, Manifest::Tag(_))
-            && matches!(role, Role::Tag | Role::Fetch)
+    fn not_in(&self, file: &FileRecord<'_>, manifest: Manifest<'_>) -> Problem {
+        Problem::NotInManifest { name: self.name_of(file), manifest: manifest.file() }
     }
 
     /// Whether all payload manifests together have to list the payload, as 0.97 has it, and not each of them.

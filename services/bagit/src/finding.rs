@@ -146,7 +146,6 @@ pub enum Problem {
 }
 
 impl Problem {
-    /// Where it is, if that is a tag file, or the whole of a manifest.
     pub(crate) fn at(self, severity: Severity, place: impl Into<Option<Place>>) -> Finding {
         Finding { severity, problem: self, place: place.into() }
     }

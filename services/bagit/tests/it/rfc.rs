@@ -393,12 +393,12 @@ fn a_file_that_cannot_be_read_is_told_once_and_the_others_are_judged() {
 #[test]
 fn more_manifests_than_there_are_algorithms_are_not_read() {
     let bag = edited(new(), |bag| {
-        for number in 0..70_000 {
-            bag.put(format!("manifest-x{number:05}.txt"), "");
+        for number in 0..1_000 {
+            bag.put(format!("manifest-x{number:03}.txt"), "");
         }
     });
     let (_, findings) = bag.findings(Profile::default());
-    let last = "manifest-x69999.txt was not read, because there are 64 of its kind already";
+    let last = "manifest-x999.txt was not read, because there are 64 of its kind already";
     assert!(findings.iter().any(|finding| finding.to_string() == last));
     assert!(
         findings.iter().filter(|finding| matches!(finding.problem, Problem::TooManyManifests { .. })).count() > 69_900
