@@ -149,7 +149,7 @@ impl Bag {
             self.findings.push(Problem::FileTwice { path: name }.at(Severity::Error, place));
             return;
         }
-        *known = size;
+        *known = size.min(ABSENT - 1);
         let reader = match Role::of(path) {
             Role::Payload => Reader::Nothing,
             Role::PayloadManifest { .. } if self.manifests.len() == MOST_MANIFESTS => self.too_many(name),
@@ -373,7 +373,7 @@ impl Bag {
         let mut payload = Payload::default();
         for (number, size) in (0..).zip(&self.sizes).filter(|(_, size)| **size != ABSENT) {
             if Role::of(self.paths.path(number)) == Role::Payload {
-                payload.bytes += size;
+                payload.bytes = payload.bytes.saturating_add(*size);
                 payload.files += 1;
             }
         }
@@ -425,13 +425,14 @@ impl Bag {
         let mut folded: Vec<(u64, u32)> =
             named.into_iter().map(|number| (hasher.hash_one(lower(number)), number)).collect();
         folded.sort_unstable();
-        for pair in folded.windows(2) {
-            let [(hash, one), (same, other)] = pair else { continue };
-            if hash == same && lower(*one) == lower(*other) {
-                let [path, other] = [*one, *other].map(|number| lossy(self.paths.path(number)).into_owned());
-                let place = Place::file(other.as_str());
-                each(Problem::CaseCollision { path, other }.at(Severity::Warning, place));
-            }
+        let same = |pair: &&[(u64, u32)]| pair[0].0 == pair[1].0 && lower(pair[0].1) == lower(pair[1].1);
+        let mut pairs: Vec<[u32; 2]> = folded.windows(2).filter(same).map(|pair| [pair[0].1, pair[1].1]).collect();
+        // Not in the order of the hashes, which is another each time.
+        pairs.sort_unstable();
+        for pair in pairs {
+            let [path, other] = pair.map(|number| lossy(self.paths.path(number)).into_owned());
+            let place = Place::file(other.as_str());
+            each(Problem::CaseCollision { path, other }.at(Severity::Warning, place));
         }
     }
 
