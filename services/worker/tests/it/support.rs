@@ -1,6 +1,7 @@
 //! The programs under test, each run in a folder of its own with nothing in its environment but what the test puts there.
 
 use std::fs::{self, File};
+use std::io::PipeReader;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -104,6 +105,16 @@ impl Place {
 
     /// Starts a program without waiting for anything.
     pub(crate) fn start(&self, program: &str, arguments: &[&str]) -> Running {
+        self.start_with(program, arguments, File::create(self.path("stdout")).unwrap().into())
+    }
+
+    /// The same with a pipe as stdout, which nobody drains unless the test does; [`Running::log`] stays empty.
+    pub(crate) fn start_into_pipe(&self, program: &str, arguments: &[&str]) -> (Running, PipeReader) {
+        let (reader, writer) = std::io::pipe().unwrap();
+        (self.start_with(program, arguments, writer.into()), reader)
+    }
+
+    fn start_with(&self, program: &str, arguments: &[&str], to: Stdio) -> Running {
         let (stdout, stderr) = (self.path("stdout"), self.path("stderr"));
         let child = Command::new(example(program))
             .args(arguments)
@@ -111,11 +122,18 @@ impl Place {
             .env_clear()
             .envs(self.variables.clone())
             .stdin(Stdio::null())
-            .stdout(File::create(&stdout).unwrap())
+            .stdout(to)
             .stderr(File::create(&stderr).unwrap())
             .spawn()
             .unwrap();
         Running { child, stdout, stderr }
+    }
+
+    /// Waits for the program's main loop to beat once more than it has.
+    pub(crate) fn beats(&self, program: &str) {
+        let read = || fs::read_to_string(self.path(&format!("{program}.health"))).map_err(|error| error.to_string());
+        let before = until(read);
+        until(|| read().and_then(|now| if now == before { Err(format!("no beat since {now}")) } else { Ok(()) }));
     }
 
     /// Runs a program to its end; for questions that are answered at once.
