@@ -117,6 +117,7 @@ mod tests {
     use super::*;
 
     use std::sync::mpsc::{self, Receiver, Sender, channel};
+    use std::time::Instant;
 
     /// Longer than any test takes.
     const LONG: Duration = Duration::from_mins(1);
@@ -159,9 +160,16 @@ mod tests {
         fn blocked() -> Self {
             let test = start();
             test.lines.push(b"first\n");
-            let state = test.lines.state();
-            drop(test.lines.changed.wait_while(state, |state| !state.writing).unwrap());
+            test.wait_until(|state| state.writing);
             test
+        }
+
+        fn wait_until(&self, reached: fn(&State) -> bool) {
+            let deadline = Instant::now() + LONG;
+            while !reached(&self.lines.state()) {
+                assert!(Instant::now() < deadline, "it stays like this: {:?}", self.lines);
+                thread::yield_now();
+            }
         }
     }
 
@@ -184,8 +192,7 @@ mod tests {
     fn what_cannot_be_written_counts_as_dropped() {
         let test = Test::blocked();
         test.open.send(Err(io::ErrorKind::StorageFull.into())).unwrap();
-        let state = test.lines.state();
-        drop(test.lines.changed.wait_while(state, |state| state.writing).unwrap());
+        test.wait_until(|state| !state.writing);
         test.open.send(Ok(())).unwrap();
         test.lines.push(b"second\n");
         assert_eq!(test.taken.recv_timeout(LONG).unwrap(), b"second\n");

@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal as _, Write};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use tracing::level_filters::LevelFilter;
@@ -66,10 +67,12 @@ impl Telemetry {
         let _ = self.metrics.set(metrics);
     }
 
-    /// Waits for the last lines to be taken, a few seconds at most.
+    /// Waits for the last lines to be taken, two seconds at most.
     pub(crate) fn end(self) {
-        self.log.end(PATIENCE);
-        self.stdout.end(PATIENCE);
+        let deadline = Instant::now() + PATIENCE;
+        for lines in [self.log, self.stdout] {
+            lines.end(deadline.saturating_duration_since(Instant::now()));
+        }
     }
 }
 
