@@ -156,7 +156,7 @@ fn no_container_waits_for_its_log() {
     let template = template();
     let mut seen = 0;
     for (id, definition) in of_type(&template, "AWS::ECS::TaskDefinition") {
-        for container in definition["Properties"]["ContainerDefinitions"].as_array().unwrap() {
+        for container in definition["ContainerDefinitions"].as_array().unwrap() {
             let log = &container["LogConfiguration"];
             assert_eq!(log["LogDriver"], "awslogs", "{id}");
             assert_eq!(log["Options"]["mode"], "non-blocking", "{id}");
