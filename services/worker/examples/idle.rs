@@ -19,7 +19,9 @@ const PROGRAM: Program<QueueWorker, Settings> = Program {
 };
 
 fn main() -> ExitCode {
-    PROGRAM.main_within(Limits { drain: Duration::from_secs(20), stale_after: Duration::from_millis(1500) })
+    let limits =
+        Limits { drain: Duration::from_secs(20), stale_after: Duration::from_millis(1500), ..Limits::STANDARD };
+    PROGRAM.main_within(limits)
 }
 
 async fn idle(context: Context<QueuePlan, Settings>) -> anyhow::Result<()> {

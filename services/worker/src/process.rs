@@ -9,6 +9,7 @@ pub(crate) mod health;
 mod help;
 pub(crate) mod host;
 pub(crate) mod identity;
+mod lines;
 pub(crate) mod memory;
 pub(crate) mod metrics;
 mod output;

@@ -1,18 +1,20 @@
 //! Whether a running process is alive, told through a small file: the process writes it, and `--health`, another process
 //! of the same executable, judges it. Needs no shell, no port, and no clock that an administrator can set.
 //!
-//! The file holds the boot-time clock's reading at the main loop's last beat, and for each message in work the reading by
-//! which it must be touched. It also names the process by number and start time: in a container every process has number
+//! The file holds the boot-time clock's reading at the main loop's last beat, for each message in work the reading by
+//! which it must be touched, and for a client in trouble the reading at its first failure. It also names the process by number and start time: in a container every process has number
 //! 1, and the file of an earlier container may lie in the same volume.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use rustix::time::{ClockId, clock_gettime};
+
+use crate::process::program::Limits;
 
 /// The sign of life of a process. Clones share it.
 #[derive(Debug, Clone)]
@@ -34,6 +36,8 @@ struct Pulse {
     beat: Duration,
     work: BTreeMap<u64, Work>,
     next_key: u64,
+    /// When each client that fails began to.
+    troubled: BTreeMap<&'static str, Duration>,
     /// The file is rewritten at most this often.
     pause: Duration,
     written: Duration,
@@ -57,6 +61,7 @@ impl Heartbeat {
             beat: now,
             work: BTreeMap::new(),
             next_key: 0,
+            troubled: BTreeMap::new(),
             pause: stale_after / 30,
             written: now,
             failing: false,
@@ -80,6 +85,20 @@ impl Heartbeat {
         pulse.work.insert(key, Work { id: id.into().escape_default().to_string(), touch_by: now() + touch_within });
         pulse.write_if_due();
         InWork { heartbeat: self.clone(), key }
+    }
+
+    /// The client of this name has failed since then, or no longer does. After [`Limits::troubled_after`] the process counts
+    /// as unhealthy, and is replaced.
+    ///
+    /// For Redis alone: without it claims are lost and work stops anyhow, and a new process may find what this one cannot.
+    /// To end tasks because the Registry is away would throw away work that only waits to be saved.
+    pub fn troubled(&self, name: &'static str, since: Option<Instant>) {
+        let mut pulse = self.pulse();
+        match since {
+            Some(since) => pulse.troubled.insert(name, now().saturating_sub(since.elapsed())),
+            None => pulse.troubled.remove(name),
+        };
+        pulse.write_if_due();
     }
 
     /// The process ends: no file is better than one that grows old.
@@ -138,7 +157,8 @@ impl Pulse {
         let Self { process: Process { id, start }, beat, .. } = self;
         let head = [format!("process {id} {start}\n"), format!("beat {}\n", beat.as_millis())];
         let work = self.work.values().map(|Work { id, touch_by }| format!("work {} {id}\n", touch_by.as_millis()));
-        let text: String = head.into_iter().chain(work).collect();
+        let troubled = self.troubled.iter().map(|(name, since)| format!("troubled {} {name}\n", since.as_millis()));
+        let text: String = head.into_iter().chain(work).chain(troubled).collect();
         let new = self.path.with_extension("health.new");
         fs::write(&new, text)?;
         fs::rename(&new, &self.path)
@@ -171,18 +191,21 @@ pub(crate) enum Unhealthy {
     Stale { age: Duration, limit: Duration },
     #[error("message {id} is in work and should have been touched {} ms ago", .late.as_millis())]
     Untouched { id: String, late: Duration },
+    #[error("{name} has failed for {} s, more than the {} s allowed", .time.as_secs(), .limit.as_secs())]
+    Troubled { name: String, time: Duration, limit: Duration },
 }
 
 /// Judges the process that writes this file.
-pub(crate) fn check(path: &Path, stale_after: Duration) -> Result<Healthy, Unhealthy> {
+pub(crate) fn check(path: &Path, limits: Limits) -> Result<Healthy, Unhealthy> {
+    let Limits { stale_after, troubled_after, .. } = limits;
     let unreadable = |why: String| Unhealthy::Unreadable { path: path.to_owned(), why };
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(Unhealthy::Absent(path.to_owned())),
         Err(error) => return Err(unreadable(error.to_string())),
     };
-    let (process, beat, work) =
-        parse(&text).ok_or_else(|| unreadable("not in the form that this version writes".to_owned()))?;
+    let Record { process, beat, work, troubled } =
+        Record::parse(&text).ok_or_else(|| unreadable("not in the form that this version writes".to_owned()))?;
     if !process.lives() {
         return Err(Unhealthy::Gone(process.id));
     }
@@ -196,19 +219,42 @@ pub(crate) fn check(path: &Path, stale_after: Duration) -> Result<Healthy, Unhea
             return Err(Unhealthy::Untouched { id: id.clone(), late });
         }
     }
+    for (name, since) in troubled {
+        let time = now.saturating_sub(since);
+        if time > troubled_after {
+            return Err(Unhealthy::Troubled { name, time, limit: troubled_after });
+        }
+    }
     Ok(Healthy { age, in_work: work.len() })
 }
 
-fn parse(text: &str) -> Option<(Process, Duration, Vec<Work>)> {
-    let mut lines = text.lines();
-    let (id, start) = lines.next()?.strip_prefix("process ")?.split_once(' ')?;
-    let process = Process { id: id.parse().ok()?, start: start.parse().ok()? };
-    let beat = milliseconds(lines.next()?.strip_prefix("beat ")?)?;
-    let work = lines.map(|line| {
-        let (touch_by, id) = line.strip_prefix("work ")?.split_once(' ')?;
-        Some(Work { id: id.to_owned(), touch_by: milliseconds(touch_by)? })
-    });
-    Some((process, beat, work.collect::<Option<_>>()?))
+/// What the file says.
+struct Record {
+    process: Process,
+    beat: Duration,
+    work: Vec<Work>,
+    troubled: Vec<(String, Duration)>,
+}
+
+impl Record {
+    fn parse(text: &str) -> Option<Self> {
+        let mut lines = text.lines();
+        let (id, start) = lines.next()?.strip_prefix("process ")?.split_once(' ')?;
+        let process = Process { id: id.parse().ok()?, start: start.parse().ok()? };
+        let beat = milliseconds(lines.next()?.strip_prefix("beat ")?)?;
+        let mut record = Self { process, beat, work: Vec::new(), troubled: Vec::new() };
+        for line in lines {
+            let (kind, rest) = line.split_once(' ')?;
+            let (time, name) = rest.split_once(' ')?;
+            let (time, name) = (milliseconds(time)?, name.to_owned());
+            match kind {
+                "work" => record.work.push(Work { id: name, touch_by: time }),
+                "troubled" => record.troubled.push((name, time)),
+                _ => return None,
+            }
+        }
+        Some(record)
+    }
 }
 
 fn milliseconds(text: &str) -> Option<Duration> {
@@ -259,6 +305,10 @@ mod tests {
     /// Longer than any test takes.
     const LONG: Duration = Duration::from_hours(1);
 
+    fn check(path: &Path, stale_after: Duration) -> Result<Healthy, Unhealthy> {
+        super::check(path, Limits { stale_after, ..Limits::STANDARD })
+    }
+
     fn heartbeat(stale_after: Duration) -> (tempfile::TempDir, PathBuf, Heartbeat) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("worker.health");
@@ -276,6 +326,22 @@ mod tests {
         assert_eq!(check(&path, LONG).unwrap().in_work, 2);
         drop((on_time, late));
         assert_eq!(check(&path, LONG).unwrap().in_work, 0);
+    }
+
+    #[test]
+    fn a_client_that_fails_for_too_long_is_unhealthy() {
+        let (_folder, path, heartbeat) = heartbeat(Duration::ZERO);
+        let within =
+            |troubled_after| super::check(&path, Limits { stale_after: LONG, troubled_after, ..Limits::STANDARD });
+        let since = Instant::now();
+        heartbeat.troubled("Redis", Some(since));
+        assert!(within(LONG).is_ok());
+        // A reading counts whole milliseconds.
+        while since.elapsed() < Duration::from_millis(2) {}
+        let unhealthy = within(Duration::ZERO).unwrap_err();
+        assert!(matches!(&unhealthy, Unhealthy::Troubled { name, .. } if name == "Redis"), "{unhealthy}");
+        heartbeat.troubled("Redis", None);
+        assert!(within(Duration::ZERO).is_ok());
     }
 
     #[test]
@@ -307,7 +373,9 @@ mod tests {
     #[test]
     fn a_file_that_is_no_heartbeat_is_said_to_be_so() {
         let (_folder, path, _heartbeat) = heartbeat(LONG);
-        for text in ["", "process 1", "process 1 2\nbeat x", "process 1 2\nbeat 3\nwork 4"] {
+        for text in
+            ["", "process 1", "process 1 2\nbeat x", "process 1 2\nbeat 3\nwork 4", "process 1 2\nbeat 3\nrest 4 5"]
+        {
             fs::write(&path, text).unwrap();
             assert!(matches!(check(&path, LONG), Err(Unhealthy::Unreadable { .. })), "{text}");
         }

@@ -1,12 +1,11 @@
 //! The metrics that scaling and alarms stand on, written as lines in CloudWatch's embedded metric format. What they mean is a
 //! contract with the template: cloudformation/README.md. Outside ECS there is nobody to read them, and none are written.
 
-use std::io::{self, Write as _};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 
-use crate::process::ecs;
+use crate::process::{ecs, telemetry};
 
 /// Where this task's metrics belong.
 #[derive(Debug, Clone)]
@@ -22,6 +21,8 @@ pub(crate) enum Metric {
     BacklogPerTask(f64),
     /// Runs of a scheduled job that did their work.
     CompletedRuns(u32),
+    /// Lines that nobody took in time.
+    DroppedLogLines(u64),
 }
 
 impl Metrics {
@@ -30,18 +31,16 @@ impl Metrics {
         Some(Self { cluster: ecs::cluster_name().await?, service })
     }
 
-    /// Writes the metric's line to stdout, whole and at once.
+    /// Writes the metric's line to stdout, between the log's.
     pub(crate) fn write(&self, metric: Metric) {
-        let line = self.line(metric, SystemTime::now());
-        if let Err(error) = writeln!(io::stdout().lock(), "{line}") {
-            tracing::warn!("cannot write a metric: {error}");
-        }
+        telemetry::write(&self.line(metric, SystemTime::now()));
     }
 
     fn line(&self, metric: Metric, at: SystemTime) -> String {
         let (name, value) = match metric {
             Metric::BacklogPerTask(value) => ("BacklogPerTask", json!(value)),
             Metric::CompletedRuns(value) => ("CompletedRuns", json!(value)),
+            Metric::DroppedLogLines(value) => ("DroppedLogLines", json!(value)),
         };
         let milliseconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let definition = json!({
@@ -87,10 +86,12 @@ mod tests {
             "BacklogPerTask": 3.5,
         });
         assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), expected);
-        let line: Value = serde_json::from_str(&metrics.line(Metric::CompletedRuns(1), at)).unwrap();
-        assert_eq!(
-            (&line["CompletedRuns"], &line["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"]),
-            (&json!(1), &json!("CompletedRuns"))
-        );
+        for (metric, name) in
+            [(Metric::CompletedRuns(1), "CompletedRuns"), (Metric::DroppedLogLines(1), "DroppedLogLines")]
+        {
+            let line: Value = serde_json::from_str(&metrics.line(metric, at)).unwrap();
+            let named = &line["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"];
+            assert_eq!((&line[name], named), (&json!(1), &json!(name)));
+        }
     }
 }

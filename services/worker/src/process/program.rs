@@ -54,11 +54,17 @@ pub struct Limits {
     pub drain: Duration,
     /// From the main loop's last sign of life until the process counts as unhealthy.
     pub stale_after: Duration,
+    /// From the first failure of a client that is [`Heartbeat::troubled`] until the process counts as unhealthy.
+    pub troubled_after: Duration,
 }
 
 impl Limits {
     /// What services run with. ECS kills a task 120 s after SIGTERM.
-    pub const STANDARD: Self = Self { drain: Duration::from_secs(110), stale_after: Duration::from_secs(90) };
+    pub const STANDARD: Self = Self {
+        drain: Duration::from_secs(110),
+        stale_after: Duration::from_secs(90),
+        troubled_after: Duration::from_mins(5),
+    };
 }
 
 /// A kind of program: the flags and settings that go with what it waits for.

@@ -3,6 +3,7 @@
 //! Reading is declaring. A program names the [`Section`]s that it uses and the [`Reader`] records each setting that they
 //! ask for; `--check-settings` prints that record. There is no second list of settings that could differ.
 
+mod dotenv;
 mod duration;
 pub mod names;
 mod reader;

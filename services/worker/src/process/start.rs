@@ -8,16 +8,19 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
+use tokio::runtime::Builder;
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::process::command_line::{self, Arguments, Request};
 use crate::process::exit::Exit;
 use crate::process::health::Heartbeat;
 use crate::process::identity::Identity;
+use crate::process::metrics::Metrics;
 use crate::process::program::{Context, Kind, Limits, Plan as _, Program, Stage, StageFuture};
 use crate::process::settings::{Environment, Logging, Reader, Report, Section, Sources, Text, names};
 use crate::process::signals::Signals;
-use crate::process::{health, help, output, telemetry, tls};
+use crate::process::telemetry::Telemetry;
+use crate::process::{health, help, output, tls};
 use tokio_util::sync::CancellationToken;
 
 /// What a program's settings amount to.
@@ -65,7 +68,7 @@ impl<K: Kind, S: Section> Program<K, S> {
     }
 
     fn health(&self, limits: Limits) -> Exit {
-        match health::check(&self.heartbeat_file(), limits.stale_after) {
+        match health::check(&self.heartbeat_file(), limits) {
             Ok(healthy) => {
                 output::answer(&healthy.to_string());
                 Exit::Done
@@ -95,15 +98,17 @@ impl<K: Kind, S: Section> Program<K, S> {
             return Ok(self.judge(&report));
         };
         create(&report.directories)?;
-        telemetry::start(self.name, &configuration.logging)?;
+        let telemetry = Telemetry::start(self.name, &configuration.logging)?;
         let exit = match self.stage {
             Stage::Unfinished => self.decline(&configuration.plan),
-            Stage::Run(stage) => self.run(configuration, stage, limits),
+            Stage::Run(stage) => self.run(configuration, stage, limits, telemetry.clone()),
         };
-        Ok(exit.unwrap_or_else(|error| {
+        let exit = exit.unwrap_or_else(|error| {
             tracing::error!("cannot start: {error:#}");
             Exit::Failed
-        }))
+        });
+        telemetry.end();
+        Ok(exit)
     }
 
     /// Starts like a finished program, up to the point where there would be work.
@@ -174,13 +179,15 @@ impl<K: Kind, S: Section> Program<K, S> {
         configuration: Configuration<K::Plan, S>,
         stage: fn(Context<K::Plan, S>) -> StageFuture,
         limits: Limits,
+        telemetry: Telemetry,
     ) -> Result<Exit> {
         let Configuration { plan, settings, .. } = configuration;
         let identity = Identity::of(self.name)?;
         tls::install();
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
-        let exit = runtime.block_on(async {
+        let runtime = Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
+        // A stage that blocks every thread of its runtime holds up neither a signal nor the deadline of the drain.
+        let watch = Builder::new_current_thread().enable_all().build().context("starting the runtime of signals")?;
+        let exit = watch.block_on(async {
             let signals = Signals::install().context("installing the signal handlers")?;
             let heartbeat = Heartbeat::start(&self.heartbeat_file(), limits.stale_after)?;
             let shutdown = CancellationToken::new();
@@ -192,7 +199,17 @@ impl<K: Kind, S: Section> Program<K, S> {
                 shutdown: shutdown.clone(),
                 heartbeat: heartbeat.clone(),
             };
-            let exit = supervise(tokio::spawn(stage(context)), signals, &shutdown, limits).await;
+            let service = self.name;
+            runtime.spawn(async move {
+                if let Some(metrics) = Metrics::of(service).await {
+                    telemetry.count_with(metrics);
+                }
+            });
+            let stage = {
+                let _entered = runtime.enter();
+                runtime.spawn(stage(context))
+            };
+            let exit = supervise(stage, signals, &shutdown, limits).await;
             heartbeat.end();
             anyhow::Ok(exit)
         });

@@ -267,7 +267,7 @@ async fn killed_workers_and_absent_servers_lose_nothing_and_do_nothing_twice() {
     let mut workers: Vec<Running> = places.iter().map(|place| place.start("witness", &[])).collect();
     // Nobody reads what this one says.
     let deaf = world.place();
-    let mut unheard = deaf.start_unheard("witness", &[]);
+    let (mut unheard, _unread) = deaf.start_unheard("witness", &[]);
     let until = Instant::now() + Duration::from_secs(seconds);
     let mut kills = 0;
     let mut trouble: Option<(Trouble, Instant)> = None;

@@ -75,15 +75,26 @@ fn the_file_counts_where_the_environment_is_silent_or_empty() {
 }
 
 #[test]
+fn a_password_in_the_file_is_the_one_that_upstream_reads() {
+    // The byte order mark and the colon, too, come from files that are in use.
+    let place = Place::complete().file(".env", "\u{feff}REDIS_DEFAULT_DB: 3\r\nINGEST_TEMP_DIR=./pa$$word#b\r\n");
+    let ended = place.set("INGEST_TEMP_DIR", "").run("idle", &["--check-settings"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    assert_eq!(row(&ended, "REDIS_DEFAULT_DB")[3], "3");
+    assert!(row(&ended, "INGEST_TEMP_DIR")[3].ends_with("/pa$$word"), "{ended:?}");
+}
+
+#[test]
 fn apt_env_names_a_file_that_must_be_there_and_make_sense() {
     let ended = Place::complete().set("APT_ENV", "test").file(".env", "").run("idle", &[]);
     let said = "idle: .env.test: cannot be read: No such file or directory (os error 2) (APT_ENV asks for this file)\n";
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(64), said));
 
-    let file = "NSQ_URL=http://x\nREDIS_PASSWORD=geheim with blanks\n";
+    let file = "NSQ_URL=http://x\nREDIS_PASSWORD geheim\n";
     let ended = Place::complete().set("APT_ENV", "test").file(".env.test", file).run("idle", &[]);
-    let said = "idle: .env.test: the line after NSQ_URL is not `NAME=value`; quote values that hold blanks (APT_ENV asks \
-                for this file)\n";
+    let said = "idle: .env.test: line 2 is neither `NAME=value`, `NAME: value` nor a comment; a name has letters, digits, \
+                `_` and `.`, and a value of several lines has nothing but a comment behind its closing quote (APT_ENV \
+                asks for this file)\n";
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(64), said));
 }
 

@@ -51,7 +51,6 @@ pub(crate) struct Running {
     child: Child,
     stdout: PathBuf,
     stderr: PathBuf,
-    _unread: Option<PipeReader>,
 }
 
 /// The values of the secrets among the settings of [`Place::complete`].
@@ -106,25 +105,30 @@ impl Place {
 
     /// Starts a program without waiting for anything.
     pub(crate) fn start(&self, program: &str, arguments: &[&str]) -> Running {
-        let (stdout, stderr) = (self.path("stdout"), self.path("stderr"));
-        let mut command = self.command(program, arguments);
-        command.stdout(File::create(&stdout).unwrap()).stderr(File::create(&stderr).unwrap());
-        Running { child: command.spawn().unwrap(), stdout, stderr, _unread: None }
+        self.start_with(program, arguments, File::create(self.path("stdout")).unwrap().into())
     }
 
-    /// Starts a program whose log nobody reads: its stdout is a pipe that stays full.
-    pub(crate) fn start_unheard(&self, program: &str, arguments: &[&str]) -> Running {
-        let mut command = self.command(program, arguments);
+    /// The same with a pipe as stdout, which nobody drains unless the test does; [`Running::log`] stays empty.
+    pub(crate) fn start_into_pipe(&self, program: &str, arguments: &[&str]) -> (Running, PipeReader) {
         let (reader, writer) = std::io::pipe().unwrap();
-        // Full from the start.
+        (self.start_with(program, arguments, writer.into()), reader)
+    }
+
+    /// The same with a pipe that is full from the start.
+    pub(crate) fn start_unheard(&self, program: &str, arguments: &[&str]) -> (Running, PipeReader) {
+        let (reader, writer) = std::io::pipe().unwrap();
         let flags = rustix::fs::fcntl_getfl(&writer).unwrap();
         rustix::fs::fcntl_setfl(&writer, flags | rustix::fs::OFlags::NONBLOCK).unwrap();
         while (&writer).write(&[b'\n'; 4096]).is_ok() {}
         rustix::fs::fcntl_setfl(&writer, flags).unwrap();
+        (self.start_with(program, arguments, writer.into()), reader)
+    }
+
+    fn start_with(&self, program: &str, arguments: &[&str], to: Stdio) -> Running {
         let (stdout, stderr) = (self.path("stdout"), self.path("stderr"));
-        File::create(&stdout).unwrap();
-        let child = command.stdout(writer).stderr(File::create(&stderr).unwrap()).spawn().unwrap();
-        Running { child, stdout, stderr, _unread: Some(reader) }
+        let mut command = self.command(program, arguments);
+        let child = command.stdout(to).stderr(File::create(&stderr).unwrap()).spawn().unwrap();
+        Running { child, stdout, stderr }
     }
 
     fn command(&self, program: &str, arguments: &[&str]) -> Command {
@@ -136,6 +140,13 @@ impl Place {
             .envs(self.variables.clone())
             .stdin(Stdio::null());
         command
+    }
+
+    /// Waits for the program's main loop to beat once more than it has.
+    pub(crate) fn beats(&self, program: &str) {
+        let read = || fs::read_to_string(self.path(&format!("{program}.health"))).map_err(|error| error.to_string());
+        let before = until(read);
+        until(|| read().and_then(|now| if now == before { Err(format!("no beat since {now}")) } else { Ok(()) }));
     }
 
     /// Runs a program to its end; for questions that are answered at once.

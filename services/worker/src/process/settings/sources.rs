@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::names;
+use super::{dotenv, names};
 
 /// Everything that settings are looked up in.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl Sources {
     pub fn load(environment: Environment, directory: &Path) -> Self {
         let suffix = environment.get(names::APT_ENV).map(|name| format!(".{}", name.to_string_lossy()));
         let file_name = format!(".env{}", suffix.as_deref().unwrap_or_default());
-        let (file, problem) = match (read(&directory.join(&file_name)), &suffix) {
+        let (file, problem) = match (read(&directory.join(&file_name), &environment), &suffix) {
             (Ok(file), _) => (file, None),
             (Err(Unreadable::Io(error)), None) if error.kind() == io::ErrorKind::NotFound => {
                 (Environment::default(), None)
@@ -114,29 +114,19 @@ impl std::fmt::Debug for Environment {
     }
 }
 
-/// Why a settings file cannot be used. The line itself is left out: it may hold a secret.
+/// Why a settings file cannot be used.
 #[derive(Debug, thiserror::Error)]
 enum Unreadable {
     #[error("cannot be read: {0}")]
     Io(io::Error),
-    #[error("the line after {0} is not `NAME=value`; quote values that hold blanks")]
-    Line(String),
+    #[error(transparent)]
+    Refused(dotenv::Refused),
 }
 
-/// Later lines win over earlier ones.
-fn read(path: &Path) -> Result<Environment, Unreadable> {
-    let text = std::fs::read(path).map_err(Unreadable::Io)?;
-    let mut settings = BTreeMap::new();
-    let mut last = "the start".to_owned();
-    for line in dotenvy::from_read_iter(text.as_slice()) {
-        match line {
-            Ok((name, value)) => {
-                last.clone_from(&name);
-                settings.insert(name.into(), value.into());
-            }
-            Err(dotenvy::Error::Io(error)) => return Err(Unreadable::Io(error)),
-            Err(_) => return Err(Unreadable::Line(last)),
-        }
-    }
-    Ok(Environment(settings))
+fn read(path: &Path, environment: &Environment) -> Result<Environment, Unreadable> {
+    let file = std::fs::read(path).map_err(Unreadable::Io)?;
+    let outside = |name: &str| environment.0.get(OsStr::new(name)).map(OsString::as_os_str);
+    let settings = dotenv::parse(&file, outside).map_err(Unreadable::Refused)?;
+    // Upstream finds a setting by its name in any case.
+    Ok(settings.into_iter().map(|(name, value)| (name.to_ascii_uppercase(), value)).collect())
 }
