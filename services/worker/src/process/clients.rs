@@ -59,6 +59,6 @@ impl S3 {
         };
         let config =
             storage::Config { providers: vec![provider], regions: Vec::new(), limits: storage::Limits::default() };
-        storage::Storage::new(&config).await.context("the settings of S3")
+        storage::Storage::new(&config, &storage::Budget::new(128 << 20)).await.context("the settings of S3")
     }
 }
