@@ -208,13 +208,13 @@ async fn only_the_expected_bytes_are_stored(server: &Server, bucket: &Bucket) {
             for length in [Length::Known(size as u64), Length::Estimated(0)] {
                 let put = Put { digest: Some(digest), ..put_of(length) };
                 let case = format!("{size} {put:?}");
-                for ended in
-                    [bucket.put("checked", stream(), &put).await, bucket.put_from("checked", &source, &put).await]
-                {
+                let streamed = bucket.put("checked/streamed", stream(), &put).await;
+                let copied = bucket.put_from("checked/copied", &source, &put).await;
+                for (key, ended) in [("checked/streamed", streamed), ("checked/copied", copied)] {
                     assert_eq!(ended.as_ref().err().map(Error::kind), (!is_right).then_some(Kind::Changed), "{case}");
-                    let found = bucket.find("checked").await.unwrap();
+                    let found = bucket.find(key).await.unwrap();
                     assert_eq!(found.map(|stat| stat.size), is_right.then_some(size as u64), "{case}");
-                    bucket.delete("checked").await.unwrap();
+                    bucket.delete(key).await.unwrap();
                 }
             }
         }
