@@ -29,17 +29,18 @@ mod process;
 mod queue;
 mod scan;
 
-pub use items::Items;
+pub use items::admission::{Admission, Admit};
 pub use items::rules::Rules;
 pub use items::task::{Done, ItemStage, Stop, Task};
+pub use items::worker::{Clients, ItemPlan, ItemWorker};
 pub use process::command_line::{Arguments, Flag, Operand, Takes};
 pub use process::health::{Heartbeat, InWork};
 pub use process::identity::Identity;
 pub use process::program::{Context, Kind, Limits, Program, Stage, StageFuture};
 pub use process::settings;
-pub use queue::messages::{Delivery, Handler, Messages, Verdict};
+pub use queue::messages::{Answer, Delivery, Handler};
 pub use queue::worker::{Numbers, QueuePlan, QueueWorker};
-pub use scan::passes::{Scan, Scans};
+pub use scan::passes::{Part, Pass, Scan};
 pub use scan::scanner::{ScanPlan, Scanner, Schedule};
 pub use scan::sweeper::{Sweep, Sweeper};
 /// Cancelled when the process is asked to stop.

@@ -1,8 +1,9 @@
 //! Which items a service takes up, and what it says of them when it is done. The order of the questions is that of 01 §4.4, with
-//! the amendments of rulings A.5, A.7 and A.11. What needs another look at the Registry or S3 is asked in `items/ingest.rs`.
+//! the amendments of rulings A.5, A.7 and A.11. What needs a look at
+//! anything else is asked by the service's [`Admission`](super::admission::Admission).
 
-use std::time::Duration;
-
+use crate::items::admission::Admit;
+use crate::items::task::Done;
 use model::{Action, Stage, Status, Topic, WorkItem, note};
 
 /// What makes one service's items different from another's.
@@ -10,8 +11,6 @@ use model::{Action, Stage, Status, Topic, WorkItem, note};
 pub struct Rules {
     topic: Topic,
     takes: Takes,
-    /// Where the item goes when the work is done; `None` where it ends.
-    next: Option<Topic>,
     /// What the item's note says then, unless the stage says something else.
     success_note: &'static str,
 }
@@ -25,64 +24,39 @@ enum Takes {
     Deletion,
 }
 
-/// What to do with a message whose item is not taken up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Skip {
-    /// Nothing is to be done; the reason is for the log.
-    Done(String),
-    /// Not now.
-    Later(Duration, String),
-    /// It stands at the next stage, and the message that says so may have been lost.
-    PublishTo(Topic),
-}
-
-/// How long a Go worker may say that it works on an item before that is no reason to keep a message for it (rulings A.3).
-pub(crate) const GO_CLAIM: time::Duration = time::Duration::DAY;
-/// When a message is looked at again whose item another worker has.
-pub(crate) const OTHER_WORKER: Duration = Duration::from_mins(5);
-
 impl Rules {
     /// A stage of ingest. Its items go on to the next one.
     pub const fn ingest(topic: Topic, success_note: &'static str) -> Self {
-        let next = match topic {
-            Topic::IngestPrefetch => Some(Topic::IngestBagValidation),
-            Topic::IngestBagValidation => Some(Topic::IngestReingestCheck),
-            Topic::IngestReingestCheck => Some(Topic::IngestStaging),
-            Topic::IngestStaging => Some(Topic::IngestFormatIdentification),
-            Topic::IngestFormatIdentification => Some(Topic::IngestStorage),
-            Topic::IngestStorage => Some(Topic::IngestStorageValidation),
-            Topic::IngestStorageValidation => Some(Topic::IngestRecord),
-            Topic::IngestRecord => Some(Topic::IngestCleanup),
-            _ => None,
-        };
-        Self { topic, takes: Takes::Ingest, next, success_note }
+        Self { topic, takes: Takes::Ingest, success_note }
     }
 
     /// A restoration, of `restore_object`, `restore_file` or `restore_glacier`.
     pub const fn restoration(topic: Topic) -> Self {
-        Self { topic, takes: Takes::Restoration, next: None, success_note: "" }
+        Self { topic, takes: Takes::Restoration, success_note: "" }
     }
 
     /// A deletion. Only items with an approver are taken up.
     pub const fn deletion() -> Self {
-        Self { topic: Topic::DeleteItem, takes: Takes::Deletion, next: None, success_note: "" }
+        Self { topic: Topic::DeleteItem, takes: Takes::Deletion, success_note: "" }
     }
 
-    pub(crate) fn topic(&self) -> Topic {
+    pub const fn topic(&self) -> Topic {
         self.topic
     }
 
+    /// Where the item goes when the work is done; `None` where it ends.
     pub(crate) fn next(&self) -> Option<Topic> {
-        self.next
+        self.topic.next()
     }
 
-    pub(crate) fn is_ingest(&self) -> bool {
-        self.takes == Takes::Ingest
+    /// Whether the lock on the object stays with an item that goes on to its next stage or attempt.
+    pub(crate) fn keeps_lock(&self) -> bool {
+        self.takes == Takes::Ingest && self.topic != Topic::IngestRecord
     }
 
-    /// Why this item is not taken up, if the item itself says so.
-    pub(crate) fn skip(&self, item: &WorkItem) -> Option<Skip> {
-        let done = |reason: String| Some(Skip::Done(reason));
+    /// Whether this item is taken up, as far as the item itself says.
+    pub(crate) fn admit(&self, item: &WorkItem) -> Admit {
+        let done = Admit::No;
         let id = item.id;
         if !item.retry {
             return done(format!("Rejecting WorkItem {id} because retry = false"));
@@ -91,7 +65,7 @@ impl Rules {
             return done(format!("Rejecting WorkItem {id} because status = {}", item.status));
         }
         match self.takes {
-            Takes::Ingest if self.topic.stage().as_ref() != Some(&item.stage) => Some(self.stands_elsewhere(item)),
+            Takes::Ingest if self.topic.stage().as_ref() != Some(&item.stage) => self.stands_elsewhere(item),
             Takes::Restoration | Takes::Deletion if !self.takes_action(&item.action) => done(format!(
                 "Rejecting WorkItem {id} because action is {}, which belongs to another queue than {}",
                 item.action, self.topic
@@ -105,7 +79,7 @@ impl Rules {
             Takes::Deletion if item.inst_approver.is_empty() => {
                 done(format!("Rejecting WorkItem {id} because institutional approver is missing"))
             }
-            Takes::Ingest | Takes::Restoration | Takes::Deletion => None,
+            Takes::Ingest | Takes::Restoration | Takes::Deletion => Admit::Yes,
         }
     }
 
@@ -115,11 +89,11 @@ impl Rules {
 
     /// An ingest that is not at our stage. If it stands at the next one and waits, the worker that put it there may have been
     /// killed before it published (rulings A.7).
-    fn stands_elsewhere(&self, item: &WorkItem) -> Skip {
+    fn stands_elsewhere(&self, item: &WorkItem) -> Admit {
         let waits = item.status == Status::Pending && !item.is_claimed();
-        match self.next {
-            Some(next) if waits && next.stage().as_ref() == Some(&item.stage) => Skip::PublishTo(next),
-            _ => Skip::Done(format!(
+        match self.next() {
+            Some(next) if waits && next.stage().as_ref() == Some(&item.stage) => Admit::PublishTo(next),
+            _ => Admit::No(format!(
                 "Rejecting WorkItem {} because it is at stage {}, not that of {}",
                 item.id, item.stage, self.topic
             )),
@@ -127,15 +101,15 @@ impl Rules {
     }
 
     /// The item when its work is done.
-    pub(crate) fn complete(&self, item: &mut WorkItem, done: &crate::items::task::Done) {
+    pub(crate) fn complete(&self, item: &mut WorkItem, done: &Done) {
         let note = done.note.as_deref().unwrap_or(self.success_note).to_owned();
         item.needs_admin_review = false;
-        item.retry = self.next.is_some();
-        if let Some(next) = self.next {
+        item.retry = self.next().is_some();
+        if let Some(next) = self.next() {
             let stage = next.stage().unwrap_or_else(|| item.stage.clone());
             item.mark_no_longer_in_progress(stage, Status::Pending, note);
         } else {
-            let stage = if self.is_ingest() { Stage::Cleanup } else { Stage::Resolve };
+            let stage = if self.takes == Takes::Ingest { Stage::Cleanup } else { Stage::Resolve };
             item.mark_no_longer_in_progress(stage, Status::Success, note);
         }
         if let Some(outcome) = &done.outcome {
@@ -146,13 +120,19 @@ impl Rules {
         }
     }
 
+    /// The item when it goes back to an earlier stage of its ingest, or to another's.
+    pub(crate) fn send_back(item: &mut WorkItem, stage: Stage, note: String) {
+        item.mark_no_longer_in_progress(stage, Status::Pending, note);
+        item.needs_admin_review = false;
+    }
+
     /// The item after an error that no repetition mends.
     pub(crate) fn fail(&self, item: &mut WorkItem, messages: String) {
         let stage = item.stage.clone();
         item.mark_no_longer_in_progress(stage, Status::Failed, messages);
         item.retry = false;
         item.needs_admin_review = true;
-        if self.is_ingest() {
+        if self.takes == Takes::Ingest {
             note::INGEST_FAILED.clone_into(&mut item.outcome);
         }
     }
@@ -172,15 +152,14 @@ impl Rules {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::items::task::Done;
 
     fn item(action: Action, stage: Stage) -> WorkItem {
         WorkItem { id: 7, action, stage, retry: true, status: Status::Pending, ..WorkItem::default() }
     }
 
-    fn reason(skip: Option<Skip>) -> String {
-        match skip {
-            Some(Skip::Done(reason)) => reason,
+    fn reason(admit: Admit) -> String {
+        match admit {
+            Admit::No(reason) => reason,
             other => panic!("{other:?}"),
         }
     }
@@ -189,10 +168,12 @@ mod tests {
     fn items_that_are_over_are_not_taken_up() {
         let rules = Rules::ingest(Topic::IngestRecord, "");
         let good = item(Action::Ingest, Stage::Record);
-        assert_eq!(rules.skip(&good), None);
-        assert!(reason(rules.skip(&WorkItem { retry: false, ..good.clone() })).contains("retry = false"));
+        assert_eq!(rules.admit(&good), Admit::Yes);
+        assert!(reason(rules.admit(&WorkItem { retry: false, ..good.clone() })).contains("retry = false"));
         for status in [Status::Cancelled, Status::Failed, Status::Success, Status::Suspended] {
-            assert!(reason(rules.skip(&WorkItem { status: status.clone(), ..good.clone() })).contains(status.as_str()));
+            assert!(
+                reason(rules.admit(&WorkItem { status: status.clone(), ..good.clone() })).contains(status.as_str())
+            );
         }
     }
 
@@ -200,17 +181,17 @@ mod tests {
     fn rule_a7_an_item_at_the_next_stage_is_published_there_again() {
         let rules = Rules::ingest(Topic::IngestStaging, "");
         let next = item(Action::Ingest, Stage::FormatIdentification);
-        assert_eq!(rules.skip(&next), Some(Skip::PublishTo(Topic::IngestFormatIdentification)));
+        assert_eq!(rules.admit(&next), Admit::PublishTo(Topic::IngestFormatIdentification));
         for taken in [
             WorkItem { node: "host".to_owned(), ..next.clone() },
             WorkItem { status: Status::Started, ..next },
             item(Action::Ingest, Stage::Store),
             item(Action::Ingest, Stage::Receive),
         ] {
-            assert!(reason(rules.skip(&taken)).contains("at stage"));
+            assert!(reason(rules.admit(&taken)).contains("at stage"));
         }
         assert!(
-            reason(Rules::ingest(Topic::IngestCleanup, "").skip(&item(Action::Ingest, Stage::Record)))
+            reason(Rules::ingest(Topic::IngestCleanup, "").admit(&item(Action::Ingest, Stage::Record)))
                 .contains("Record")
         );
     }
@@ -221,20 +202,20 @@ mod tests {
         let file =
             WorkItem { generic_file_identifier: "a/b/c".to_owned(), ..item(Action::RestoreFile, Stage::Requested) };
         let restorer = |topic| Rules::restoration(topic);
-        assert_eq!(restorer(Topic::RestoreObject).skip(&object), None);
-        assert_eq!(restorer(Topic::RestoreFile).skip(&file), None);
-        assert!(reason(restorer(Topic::RestoreFile).skip(&object)).contains("action"));
+        assert_eq!(restorer(Topic::RestoreObject).admit(&object), Admit::Yes);
+        assert_eq!(restorer(Topic::RestoreFile).admit(&file), Admit::Yes);
+        assert!(reason(restorer(Topic::RestoreFile).admit(&object)).contains("action"));
         let without = WorkItem { generic_file_identifier: String::new(), ..file.clone() };
-        assert!(reason(restorer(Topic::RestoreFile).skip(&without)).contains("object restoration"));
+        assert!(reason(restorer(Topic::RestoreFile).admit(&without)).contains("object restoration"));
         let with = WorkItem { generic_file_identifier: "a/b/c".to_owned(), ..object.clone() };
-        assert!(reason(restorer(Topic::RestoreObject).skip(&with)).contains("file restoration"));
+        assert!(reason(restorer(Topic::RestoreObject).admit(&with)).contains("file restoration"));
         let glacier =
             WorkItem { generic_file_identifier: "a/b/c".to_owned(), ..item(Action::GlacierRestore, Stage::Requested) };
-        assert_eq!(restorer(Topic::RestoreGlacier).skip(&glacier), None);
+        assert_eq!(restorer(Topic::RestoreGlacier).admit(&glacier), Admit::Yes);
         let deletion = item(Action::Delete, Stage::Requested);
-        assert!(reason(Rules::deletion().skip(&deletion)).contains("approver is missing"));
+        assert!(reason(Rules::deletion().admit(&deletion)).contains("approver is missing"));
         let approved = WorkItem { inst_approver: "a@example.edu".to_owned(), ..deletion };
-        assert_eq!(Rules::deletion().skip(&approved), None);
+        assert_eq!(Rules::deletion().admit(&approved), Admit::Yes);
     }
 
     #[test]

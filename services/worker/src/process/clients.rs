@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 
-use crate::process::settings::{Nsq, NsqPublisher, Redis, Registry, S3, Scheme};
+use crate::process::settings::{Nsq, NsqPublisher, Redis, Registry};
 
 impl Registry {
     pub fn client(&self) -> Result<registry::Client> {
@@ -38,27 +38,5 @@ impl NsqPublisher {
 impl Nsq {
     pub fn lookup(&self) -> Result<nsq::Lookup> {
         nsq::Lookup::new([self.lookupd.as_str()]).context("the address of nsqlookupd")
-    }
-}
-
-impl S3 {
-    /// Receiving, staging and restoration buckets.
-    pub async fn storage(&self) -> Result<storage::Storage> {
-        let secret = |choose: fn(&crate::process::settings::Credentials) -> &crate::process::settings::Secret| {
-            self.credentials.as_ref().map(|credentials| choose(credentials).expose().to_owned())
-        };
-        let provider = storage::Provider {
-            name: model::Provider::Aws,
-            host: self.host.as_str().to_owned(),
-            scheme: match self.scheme {
-                Scheme::Http => storage::Scheme::Http,
-                Scheme::Https => storage::Scheme::Https,
-            },
-            key: secret(|credentials| &credentials.key),
-            secret: secret(|credentials| &credentials.secret),
-        };
-        let config =
-            storage::Config { providers: vec![provider], regions: Vec::new(), limits: storage::Limits::default() };
-        storage::Storage::new(&config, &storage::Budget::new(128 << 20)).await.context("the settings of S3")
     }
 }

@@ -1,5 +1,5 @@
-//! The declaration of a service. What happens to it is in `start.rs`; the two kinds of program are in `queue_worker.rs` and
-//! `scanner.rs`.
+//! The declaration of a service. What happens to it is in `start.rs`; the kinds of program are in `queue/worker.rs`,
+//! `items/worker.rs` and `scan/scanner.rs`.
 
 use std::pin::Pin;
 use std::time::Duration;

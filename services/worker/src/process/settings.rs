@@ -8,7 +8,6 @@ pub mod names;
 mod reader;
 mod sections;
 mod sources;
-mod storage;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -21,7 +20,14 @@ pub use sections::{
     RestoreDir, Section,
 };
 pub use sources::{Environment, Sources};
-pub use storage::{AwsBuckets, Credentials, S3, Scheme, Staging, Wasabi, WasabiRegion};
 pub use values::{Bucket, Host, HostPort, HttpUrl, LogLevel, Secret, Text, Value};
 
 pub(crate) use reader::Report;
+
+/// Reads sections by themselves, outside a program. The error lists what is wrong.
+pub fn read<S: Section>(environment: Environment, directory: &std::path::Path) -> Result<S, Vec<String>> {
+    let sources = Sources::load(environment, directory);
+    let mut reader = Reader::new(&sources);
+    let section = S::read(&mut reader);
+    section.map_err(|Reported { .. }| reader.finish().problems)
+}

@@ -7,7 +7,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::process::command_line::{self, Arguments, Request};
@@ -113,10 +113,37 @@ impl<K: Kind, S: Section> Program<K, S> {
         Ok(Exit::Unfinished)
     }
 
-    /// Reads every setting of the program. The report tells which those are, and everything that is wrong with them.
+    /// What the program's work is given, for those who run it inside another process: tests. `directory` is its working directory,
+    /// and holds its heartbeat file. The error lists what is wrong with the settings.
+    pub fn context(
+        &self,
+        environment: Environment,
+        directory: &Path,
+        shutdown: CancellationToken,
+    ) -> Result<Context<K::Plan, S>> {
+        let (configuration, report) = self.read(&Arguments::default(), environment, directory);
+        let Some(Configuration { plan, settings, .. }) = configuration else {
+            bail!("{}", report.problems.join("\n"));
+        };
+        tls::install();
+        let file = directory.join(format!("{}.health", self.name));
+        let heartbeat = Heartbeat::start(&file, Limits::STANDARD.stale_after)?;
+        Ok(Context { service: self.name, plan, settings, shutdown, heartbeat })
+    }
+
     fn configure(&self, arguments: &Arguments) -> (Option<Configuration<K::Plan, S>>, Report) {
         let directory = std::env::current_dir().unwrap_or_else(|_| Path::new(".").to_owned());
-        let sources = Sources::load(Environment::of_process(), &directory);
+        self.read(arguments, Environment::of_process(), &directory)
+    }
+
+    /// Reads every setting of the program. The report tells which those are, and everything that is wrong with them.
+    fn read(
+        &self,
+        arguments: &Arguments,
+        environment: Environment,
+        directory: &Path,
+    ) -> (Option<Configuration<K::Plan, S>>, Report) {
+        let sources = Sources::load(environment, directory);
         let mut reader = Reader::new(&sources);
         // It has chosen the file already; asked for like the rest, it is in the record too.
         let environment = reader.setting::<Text>(names::APT_ENV).in_environment_only().optional();

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use model::Topic;
+
 use crate::process::command_line::{Arguments, Flag, Operand, Takes};
 use crate::process::identity::Identity;
 use crate::process::program::{Kind, Plan};
@@ -11,25 +13,20 @@ use crate::process::settings::{Nsq, Reader, Reported, Section as _, names};
 #[derive(Debug)]
 #[must_use]
 pub struct QueueWorker {
-    topic: &'static str,
+    topic: Topic,
     requeue_delay: Duration,
     least_attempts: u32,
     under_audit: UnderAudit,
 }
 
 /// What a queue worker was told to do.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct QueuePlan {
-    pub topic: &'static str,
-    pub channel: String,
+    pub topic: Topic,
     pub nsq: Nsq,
     pub numbers: Numbers,
     /// How long a message waits after a failure that may pass.
     pub requeue_delay: Duration,
-    /// How long a claim on an item lives without its worker.
-    pub claim_ttl: Duration,
-    /// For how long an item is tried again that only the system fails.
-    pub system_patience: Duration,
 }
 
 /// How much a queue worker does at a time, and how often it tries.
@@ -73,7 +70,7 @@ const REQUEUE_TIMEOUT: Flag = Flag {
 
 impl QueueWorker {
     /// With a delay of a minute after a failure that may pass.
-    pub const fn new(topic: &'static str) -> Self {
+    pub const fn new(topic: Topic) -> Self {
         let requeue_delay = Duration::from_mins(1);
         Self { topic, requeue_delay, least_attempts: 1, under_audit: UnderAudit::Refused }
     }
@@ -91,10 +88,6 @@ impl QueueWorker {
     pub const fn allowed_under_audit(self) -> Self {
         Self { under_audit: UnderAudit::Allowed, ..self }
     }
-
-    fn channel(&self) -> String {
-        format!("{}_worker_chan", self.topic)
-    }
 }
 
 impl Kind for QueueWorker {
@@ -107,13 +100,11 @@ impl Kind for QueueWorker {
     }
 
     fn describe(&self) -> String {
-        format!("Consumes the NSQ topic {} (channel {}).", self.topic, self.channel())
+        format!("Consumes the NSQ topic {} (channel {}).", self.topic, self.topic.channel())
     }
 
     fn plan(&self, name: &str, arguments: &Arguments, reader: &mut Reader<'_>) -> Result<QueuePlan, Reported> {
         let nsq = Nsq::read(reader);
-        let claim_ttl = reader.setting(names::CLAIM_TTL).check(long_enough).or(Duration::from_mins(2));
-        let system_patience = reader.setting(names::SYSTEM_RETRY_LIMIT).or(Duration::from_hours(24));
         let numbers = self.numbers(name, arguments, reader);
         if self.under_audit == UnderAudit::Refused && reader.environment_name() == Some("audit") {
             return Err(
@@ -122,12 +113,9 @@ impl Kind for QueueWorker {
         }
         Ok(QueuePlan {
             topic: self.topic,
-            channel: self.channel(),
             nsq: nsq?,
             numbers: numbers?,
             requeue_delay: arguments.duration(REQUEUE_TIMEOUT).unwrap_or(self.requeue_delay),
-            claim_ttl: claim_ttl?,
-            system_patience: system_patience?,
         })
     }
 }
@@ -157,8 +145,8 @@ impl Plan for QueuePlan {
             service = name,
             version,
             sha256,
-            topic = self.topic,
-            channel = self.channel,
+            topic = self.topic.as_str(),
+            channel = self.topic.channel(),
             buffer_size,
             workers,
             max_attempts,
@@ -166,13 +154,6 @@ impl Plan for QueuePlan {
             "{name} {version} starts"
         );
     }
-}
-
-fn long_enough(ttl: Duration) -> Result<Duration, String> {
-    if ttl >= Duration::from_secs(1) {
-        return Ok(ttl);
-    }
-    Err("is shorter than a second; set it to a duration such as `2m`".to_owned())
 }
 
 fn countable(number: i64) -> Result<i64, String> {
@@ -204,7 +185,7 @@ mod tests {
 
     #[test]
     fn the_command_line_wins_over_the_setting_and_that_over_the_default() {
-        let worker = QueueWorker::new("topic");
+        let worker = QueueWorker::new(Topic::FixityCheck);
         for (argument, setting, expected) in [
             (None, None, (4, 2, 3)),
             (None, Some("7"), (7, 7, 7)),
@@ -227,7 +208,7 @@ mod tests {
     /// Upstream raised the flag before it looked at the setting, which therefore never counted.
     #[test]
     fn the_least_attempts_are_applied_last() {
-        let worker = QueueWorker::new("topic").least_attempts(4);
+        let worker = QueueWorker::new(Topic::FixityCheck).least_attempts(4);
         for (setting, expected) in [(None, 4), (Some("3"), 4), (Some("6"), 6)] {
             let variables = setting.map(|number| [("SOME_WORKER_MAX_ATTEMPTS", number)]);
             let variables = variables.as_ref().map_or(&[][..], |variables| variables);
@@ -239,7 +220,7 @@ mod tests {
     /// Upstream read this flag and ignored it.
     #[test]
     fn the_requeue_timeout_is_applied() {
-        let worker = QueueWorker::new("topic").requeue_delay(Duration::from_secs(20));
+        let worker = QueueWorker::new(Topic::FixityCheck).requeue_delay(Duration::from_secs(20));
         for (arguments, seconds) in [(&[][..], 20), (&["-requeue-timeout", "2m"], 120), (&["-requeue-timeout=0"], 20)] {
             assert_eq!(plan(&worker, arguments, &[]).requeue_delay, Duration::from_secs(seconds), "{arguments:?}");
         }
@@ -251,7 +232,7 @@ mod tests {
         std::fs::write(folder.path().join(".env.audit"), "NSQ_LOOKUPD=l:4161\nNSQ_URL=http://n:4151\n").unwrap();
         let sources = Sources::load([("APT_ENV", "audit")].into_iter().collect(), folder.path());
         let run = |worker: QueueWorker| worker.plan("w", &Arguments::default(), &mut Reader::new(&sources)).is_ok();
-        assert!(!run(QueueWorker::new("topic")));
-        assert!(run(QueueWorker::new("topic").allowed_under_audit()));
+        assert!(!run(QueueWorker::new(Topic::FixityCheck)));
+        assert!(run(QueueWorker::new(Topic::FixityCheck).allowed_under_audit()));
     }
 }

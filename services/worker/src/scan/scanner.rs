@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use redis_store::Store;
+
 use crate::process::command_line::{Arguments, Flag, Operand, Takes};
 use crate::process::identity::Identity;
 use crate::process::program::{Kind, Plan};
-use crate::process::settings::{Reader, Reported};
+use crate::process::settings::{Reader, Redis, Reported, Section as _};
 
 /// A program that runs over and over, or once.
 #[derive(Debug)]
@@ -21,6 +23,7 @@ pub struct ScanPlan {
     pub schedule: Schedule,
     /// The one thing to look at, instead of everything.
     pub operand: Option<String>,
+    redis: Redis,
 }
 
 /// When a scanner runs.
@@ -61,12 +64,20 @@ impl Kind for Scanner {
 
     fn plan(&self, _: &str, arguments: &Arguments, reader: &mut Reader<'_>) -> Result<ScanPlan, Reported> {
         let operand = arguments.operand().map(str::to_owned);
+        let redis = Redis::read(reader);
         let schedule = if arguments.has(RUN_ONCE) || operand.is_some() {
             Schedule::Once
         } else {
             Schedule::Every(reader.setting(self.interval).check(at_least_a_second).required()?)
         };
-        Ok(ScanPlan { schedule, operand })
+        Ok(ScanPlan { schedule, operand, redis: redis? })
+    }
+}
+
+impl ScanPlan {
+    /// Where leases are, and what is known of items in work.
+    pub fn store(&self) -> anyhow::Result<Store> {
+        self.redis.store()
     }
 }
 

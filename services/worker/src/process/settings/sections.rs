@@ -1,4 +1,4 @@
-//! Which settings belong together and what each must be; those of S3 are in `storage.rs`. A program names the sections
+//! Which settings belong together and what each must be; those of S3 are in the crate `buckets`. A program names the sections
 //! that it uses and reads nothing else; what it does with them is not known here.
 
 use std::path::PathBuf;
@@ -185,6 +185,13 @@ impl Section for FixityBatch {
 impl Section for EndToEnd {
     fn read(reader: &mut Reader<'_>) -> Result<Self, Reported> {
         reader.setting(names::APT_E2E).in_environment_only().or(Self::Off)
+    }
+}
+
+/// Nothing beyond what every program of its kind reads.
+impl Section for () {
+    fn read(_: &mut Reader<'_>) -> Result<Self, Reported> {
+        Ok(())
     }
 }
 

@@ -159,40 +159,14 @@ fn sections_refuse_what_makes_no_sense() {
         assert!(section.is_err(), "{variables:?}: {section:?}");
         assert!(report.problems.iter().any(|problem| problem.contains(said)), "{said}: {:?}", report.problems);
     }
-    refused::<Staging>(&[("STAGING_BUCKET", "aptrust.prod")], "STAGING_BUCKET does not contain `staging`");
     refused::<FixityAge>(&[("MAX_DAYS_SINCE_LAST_FIXITY", "0")], "MAX_DAYS_SINCE_LAST_FIXITY is 0");
     refused::<FixityBatch>(&[("MAX_FIXITY_ITEMS_PER_RUN", "0")], "MAX_FIXITY_ITEMS_PER_RUN is 0");
-    refused::<S3>(&[("S3_AWS_HOST", "s3"), ("S3_AWS_KEY", "k")], "S3_AWS_SECRET is not set, but S3_AWS_KEY is");
-    refused::<S3>(&[("S3_AWS_HOST", "s3"), ("S3_AWS_SECRET", "s")], "S3_AWS_KEY is not set, but S3_AWS_SECRET is");
     refused::<Redis>(&[("REDIS_URL", "r:1"), ("REDIS_DEFAULT_DB", "17")], "REDIS_DEFAULT_DB is not one of");
     refused::<Redis>(
         &[("REDIS_URL", "r:1"), ("REDIS_LEASE_DB", "0")],
         "REDIS_LEASE_DB is the same as REDIS_DEFAULT_DB",
     );
     refused::<Registry>(&[("PRESERV_REGISTRY_API_VERSION", "3")], "PRESERV_REGISTRY_API_VERSION is not a version");
-}
-
-#[test]
-fn s3_is_spoken_to_plainly_under_dev_and_test_only() {
-    for (name, expected) in
-        [("dev", Scheme::Http), ("test", Scheme::Http), ("demo", Scheme::Https), ("", Scheme::Https)]
-    {
-        let (s3, _) = read::<S3>(&[("APT_ENV", name), ("S3_AWS_HOST", "s3.local")]);
-        assert_eq!(s3.unwrap().scheme, expected, "{name}");
-    }
-}
-
-#[test]
-fn either_spelling_will_do() {
-    let with = |host: &'static str, bucket: &'static str| {
-        let regions = ["OR", "TX", "VA"]
-            .map(|region| [(format!("{host}_{region}"), "h.local"), (format!("{bucket}_{region}"), "bucket")]);
-        let variables: Vec<(String, &str)> = regions.into_iter().flatten().collect();
-        let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-        read::<Wasabi>(&variables).0.unwrap()
-    };
-    assert_eq!(with("S3_WASABI_HOST", "BUCKET_NEWSTORAGEOPTION").texas.bucket.as_str(), "bucket");
-    assert_eq!(with("S3_NEWSTORAGEOPTION_HOST", "BUCKET_WASABI").virginia.host.as_str(), "h.local");
 }
 
 #[test]
