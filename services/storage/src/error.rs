@@ -227,9 +227,10 @@ fn kind_of(target: &Target, code: Option<&str>, status: Option<u16>) -> Kind {
         | "GlacierExpeditedRetrievalNotAvailable"
         | "XAmzContentSHA256Mismatch"
         | "XAmzContentChecksumMismatch"
-        | "IncompleteBody" => return Kind::Unavailable,
+        | "IncompleteBody"
         // Of an upload whose id and ETags are the service's own: another one may succeed.
-        "NoSuchUpload" | "InvalidPart" => return Kind::Unavailable,
+        | "NoSuchUpload"
+        | "InvalidPart" => return Kind::Unavailable,
         _ => {}
     }
     match (status, code) {
@@ -239,10 +240,9 @@ fn kind_of(target: &Target, code: Option<&str>, status: Option<u16>) -> Kind {
         (Some(408 | 499 | 500..), _) => Kind::Unavailable,
         // A page that something on the way has made up. That an object is absent is for S3 to say.
         (Some(404), None) => Kind::Malformed,
-        // A redirection means another region or another host than the settings say.
-        (Some(300..), _) => Kind::Refused,
-        // An error may come with a good status, when it happened after the first bytes of the answer were sent.
-        (_, Some(_)) => Kind::Refused,
+        // A redirection means another region or another host than the settings say. An error may also come with a good status,
+        // when it happened after the first bytes of the answer were sent.
+        (Some(300..), _) | (_, Some(_)) => Kind::Refused,
         (_, None) => Kind::Malformed,
     }
 }
