@@ -135,9 +135,9 @@ async fn deletions_fail_one_by_one() {
 
 #[tokio::test]
 async fn no_answer_is_lost_when_a_later_batch_fails() {
+    type Second = fn() -> crate::support::stub::Answer;
     const UNNAMED: &[u8] = b"<DeleteResult><Error><Code>InternalError</Code></Error></DeleteResult>";
     let refused = b"<DeleteResult><Error><Key>k5</Key><Code>AccessDenied</Code></Error></DeleteResult>";
-    type Second = fn() -> crate::support::stub::Answer;
     let seconds: [(Second, Kind); 3] = [
         (|| error(403, "AccessDenied"), Kind::Denied),
         (|| error(503, "SlowDown"), Kind::Throttled),
