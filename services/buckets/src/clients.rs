@@ -6,8 +6,8 @@ use worker::settings::Secret;
 use crate::settings::{Credentials, S3, Scheme};
 
 impl S3 {
-    /// Receiving, staging and restoration buckets.
-    pub async fn storage(&self) -> Result<storage::Storage> {
+    /// Receiving, staging and restoration buckets. The budget is the process's.
+    pub async fn storage(&self, budget: &storage::Budget) -> Result<storage::Storage> {
         let secret = |choose: fn(&Credentials) -> &Secret| {
             self.credentials.as_ref().map(|credentials| choose(credentials).expose().to_owned())
         };
@@ -23,6 +23,6 @@ impl S3 {
         };
         let config =
             storage::Config { providers: vec![provider], regions: Vec::new(), limits: storage::Limits::default() };
-        storage::Storage::new(&config).await.context("the settings of S3")
+        storage::Storage::new(&config, budget).await.context("the settings of S3")
     }
 }

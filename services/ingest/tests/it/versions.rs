@@ -106,7 +106,7 @@ async fn an_ingest_ends_when_its_tar_has_changed_or_is_gone() {
         secret: Some("minioadmin".to_owned()),
     };
     let config = storage::Config { providers: vec![provider], regions: vec![], limits: storage::Limits::default() };
-    let receiving = Some(storage::Storage::new(&config).await.unwrap());
+    let receiving = Some(storage::Storage::new(&config, &storage::Budget::new(0)).await.unwrap());
     let folder = tempfile::tempdir().unwrap();
     let tar = folder.path().join("tar");
     std::fs::write(&tar, "bag").unwrap();
