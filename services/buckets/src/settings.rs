@@ -1,132 +1,135 @@
-//! The settings of S3: hosts, credentials and buckets. Which storage option uses which bucket is not known here.
+//! The settings of S3: hosts, credentials and buckets. What they are called stands in the table of `model::bucket`.
 
-use worker::settings::{Bucket, Host, Reader, Reported, Secret, Section};
+use anyhow::{Context as _, Result};
+use model::bucket::{AWS, PreservationBucket, PreservationBuckets, SITES, Setting, Site, TABLE};
+use storage::{Budget, Config, Limits, Provider, Region, Scheme, Storage};
+use worker::settings::{Bucket, Host, Reader, Reported, Secret, Section, Value};
 
-use crate::names;
-
-/// The S3 of receiving, staging and restoration buckets, and of those preservation buckets that AWS keeps.
+/// The S3 of receiving, staging and restoration buckets.
 #[derive(Debug, Clone)]
 pub struct S3 {
-    pub scheme: Scheme,
-    pub host: Host,
-    /// Without them, the SDK's own chain finds the task's role.
-    pub credentials: Option<Credentials>,
-}
-
-/// How S3 is spoken to: plainly under `APT_ENV=dev` and `test`, whose servers have no certificates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scheme {
-    Http,
-    Https,
-}
-
-/// An access key and its secret.
-#[derive(Debug, Clone)]
-pub struct Credentials {
-    pub key: Secret,
-    pub secret: Secret,
+    providers: Vec<Provider>,
+    regions: Vec<Region>,
 }
 
 /// Where files wait between receiving and preservation.
 #[derive(Debug, Clone)]
 pub struct Staging {
-    pub bucket: Bucket,
+    pub bucket: String,
 }
 
-/// The preservation buckets that AWS keeps.
+/// All preservation buckets, with the S3 of the others.
 #[derive(Debug, Clone)]
-pub struct AwsBuckets {
-    pub standard_oregon: Bucket,
-    pub standard_virginia: Bucket,
-    pub glacier_ohio: Bucket,
-    pub glacier_oregon: Bucket,
-    pub glacier_virginia: Bucket,
-    pub glacier_deep_ohio: Bucket,
-    pub glacier_deep_oregon: Bucket,
-    pub glacier_deep_virginia: Bucket,
+pub struct Preservation {
+    pub s3: S3,
+    pub buckets: PreservationBuckets,
 }
 
-/// The preservation buckets that Wasabi keeps.
+/// Those preservation buckets that Amazon keeps, and can ask Glacier for.
 #[derive(Debug, Clone)]
-pub struct Wasabi {
-    pub scheme: Scheme,
-    pub oregon: WasabiRegion,
-    pub texas: WasabiRegion,
-    pub virginia: WasabiRegion,
-    pub credentials: Option<Credentials>,
+pub struct Glacier {
+    pub s3: S3,
+    pub buckets: PreservationBuckets,
 }
 
-/// One of Wasabi's regions.
-#[derive(Debug, Clone)]
-pub struct WasabiRegion {
-    pub host: Host,
-    pub bucket: Bucket,
+impl S3 {
+    /// The clients. Nothing is sent before one is used; [`Storage::close`] is called at the program's end.
+    pub async fn storage(&self, budget: &Budget) -> Result<Storage> {
+        let config =
+            Config { providers: self.providers.clone(), regions: self.regions.clone(), limits: Limits::default() };
+        Storage::new(&config, budget).await.context("the settings of S3")
+    }
 }
 
 impl Section for S3 {
     fn read(reader: &mut Reader<'_>) -> Result<Self, Reported> {
-        let host = reader.setting(names::S3_AWS_HOST).required();
-        let key = reader.setting(names::S3_AWS_KEY).optional();
-        let secret = reader.setting(names::S3_AWS_SECRET).optional();
-        let credentials = credentials(reader, (names::S3_AWS_KEY, key), (names::S3_AWS_SECRET, secret));
-        Ok(Self { scheme: scheme(reader), host: host?, credentials: credentials? })
+        Ok(Self { providers: providers(reader, &[&AWS])?, regions: Vec::new() })
     }
 }
 
 impl Section for Staging {
     fn read(reader: &mut Reader<'_>) -> Result<Self, Reported> {
-        Ok(Self { bucket: reader.setting(names::STAGING_BUCKET).check(named_staging).required()? })
+        let bucket = reader.setting::<Bucket>("STAGING_BUCKET").check(named_staging).required()?;
+        Ok(Self { bucket: bucket.as_str().to_owned() })
     }
 }
 
-impl Section for AwsBuckets {
+impl Section for Preservation {
     fn read(reader: &mut Reader<'_>) -> Result<Self, Reported> {
-        let mut bucket = |name| reader.setting::<Bucket>(name).required();
-        let standard_oregon = bucket(names::BUCKET_STANDARD_OR);
-        let standard_virginia = bucket(names::BUCKET_STANDARD_VA);
-        let glacier_ohio = bucket(names::BUCKET_GLACIER_OH);
-        let glacier_oregon = bucket(names::BUCKET_GLACIER_OR);
-        let glacier_virginia = bucket(names::BUCKET_GLACIER_VA);
-        let glacier_deep_ohio = bucket(names::BUCKET_GLACIER_DEEP_OH);
-        let glacier_deep_oregon = bucket(names::BUCKET_GLACIER_DEEP_OR);
-        let glacier_deep_virginia = bucket(names::BUCKET_GLACIER_DEEP_VA);
-        Ok(Self {
-            standard_oregon: standard_oregon?,
-            standard_virginia: standard_virginia?,
-            glacier_ohio: glacier_ohio?,
-            glacier_oregon: glacier_oregon?,
-            glacier_virginia: glacier_virginia?,
-            glacier_deep_ohio: glacier_deep_ohio?,
-            glacier_deep_oregon: glacier_deep_oregon?,
-            glacier_deep_virginia: glacier_deep_virginia?,
-        })
+        let (s3, buckets) = preservation(reader, |_| true)?;
+        Ok(Self { s3, buckets })
     }
 }
 
-impl Section for Wasabi {
+impl Section for Glacier {
     fn read(reader: &mut Reader<'_>) -> Result<Self, Reported> {
-        let mut region = |host, bucket| {
-            let host = reader.spelled(host).required();
-            let bucket = reader.spelled(bucket).required();
-            Ok(WasabiRegion { host: host?, bucket: bucket? })
+        let (s3, buckets) = preservation(reader, |site| site.provider == AWS.provider)?;
+        Ok(Self { s3, buckets })
+    }
+}
+
+/// The buckets of these sites. Everything is asked for before anything is given up on, so that every problem is reported.
+fn preservation(reader: &mut Reader<'_>, on: fn(&Site) -> bool) -> Result<(S3, PreservationBuckets), Reported> {
+    let sites: Vec<&'static Site> = SITES.into_iter().filter(|site| on(site)).collect();
+    let providers = providers(reader, &sites);
+    let rows = TABLE.iter().filter(|row| on(row.site));
+    let names: Vec<_> = rows.map(|row| (row, required::<Bucket>(reader, row.bucket))).collect();
+    let providers = providers?;
+    let host = |site: &Site| providers.iter().find(|provider| provider.name == site.provider);
+    let mut buckets = Vec::new();
+    for (row, name) in names {
+        let name = name?;
+        buckets.extend(host(row.site).map(|provider| PreservationBucket::new(row, name.as_str(), &*provider.host)));
+    }
+    let buckets: PreservationBuckets = buckets.into_iter().collect();
+    let regions = buckets.iter().map(Region::of).collect();
+    Ok((S3 { providers, regions }, buckets))
+}
+
+fn providers(reader: &mut Reader<'_>, sites: &[&Site]) -> Result<Vec<Provider>, Reported> {
+    let scheme = scheme(reader);
+    let mut known: Vec<(Setting, Result<Credentials, Reported>)> = Vec::new();
+    let mut providers = Vec::new();
+    for site in sites {
+        let host = required::<Host>(reader, site.host);
+        // Several sites may share theirs; they are asked for once.
+        let credentials = match known.iter().find(|(key, _)| *key == site.key) {
+            Some((_, credentials)) => credentials.clone(),
+            None => {
+                let credentials = credentials(reader, site);
+                known.push((site.key, credentials.clone()));
+                credentials
+            }
         };
-        let oregon = region(names::S3_WASABI_HOST_OR, names::BUCKET_WASABI_OR);
-        let texas = region(names::S3_WASABI_HOST_TX, names::BUCKET_WASABI_TX);
-        let virginia = region(names::S3_WASABI_HOST_VA, names::BUCKET_WASABI_VA);
-        let key = reader.spelled(names::S3_WASABI_KEY).optional();
-        let secret = reader.spelled(names::S3_WASABI_SECRET).optional();
-        let names = (names::S3_WASABI_KEY.0, names::S3_WASABI_SECRET.0);
-        let credentials = credentials(reader, (names.0, key), (names.1, secret));
-        Ok(Self {
-            scheme: scheme(reader),
-            oregon: oregon?,
-            texas: texas?,
-            virginia: virginia?,
-            credentials: credentials?,
-        })
+        providers.push((site.provider.clone(), host, credentials));
+    }
+    let made = providers.into_iter().map(|(name, host, credentials)| {
+        let (host, credentials) = (host?.as_str().to_owned(), credentials?);
+        let (key, secret) = credentials.unzip();
+        Ok(Provider { name, host, scheme, key, secret })
+    });
+    made.collect()
+}
+
+/// Without them, the SDK's own chain finds the task's role.
+type Credentials = Option<(String, String)>;
+
+/// Both or neither.
+fn credentials(reader: &mut Reader<'_>, site: &Site) -> Result<Credentials, Reported> {
+    let key = optional::<Secret>(reader, site.key);
+    let secret = optional::<Secret>(reader, site.secret);
+    let half = |set: &str, unset: &str| {
+        format!("{unset} is not set, but {set} is; set both, or neither to use the task's role")
+    };
+    match (key?, secret?) {
+        (Some(key), Some(secret)) => Ok(Some((key.expose().to_owned(), secret.expose().to_owned()))),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(reader.refuse(half(site.key.name, site.secret.name))),
+        (None, Some(_)) => Err(reader.refuse(half(site.secret.name, site.key.name))),
     }
 }
 
+/// Plain under `APT_ENV=dev` and `test`, whose servers have no certificates.
 fn scheme(reader: &Reader<'_>) -> Scheme {
     match reader.environment_name() {
         Some("dev" | "test") => Scheme::Http,
@@ -134,19 +137,12 @@ fn scheme(reader: &Reader<'_>) -> Scheme {
     }
 }
 
-type Found<'a> = (&'a str, Result<Option<Secret>, Reported>);
+fn required<T: Value>(reader: &mut Reader<'_>, setting: Setting) -> Result<T, Reported> {
+    reader.spelled(setting.name, setting.other).required()
+}
 
-/// Both or neither.
-fn credentials(reader: &mut Reader<'_>, key: Found<'_>, secret: Found<'_>) -> Result<Option<Credentials>, Reported> {
-    let half = |set: &str, unset: &str| {
-        format!("{unset} is not set, but {set} is; set both, or neither to use the task's role")
-    };
-    match (key.1?, secret.1?) {
-        (Some(key), Some(secret)) => Ok(Some(Credentials { key, secret })),
-        (None, None) => Ok(None),
-        (Some(_), None) => Err(reader.refuse(half(key.0, secret.0))),
-        (None, Some(_)) => Err(reader.refuse(half(secret.0, key.0))),
-    }
+fn optional<T: Value>(reader: &mut Reader<'_>, setting: Setting) -> Result<Option<T>, Reported> {
+    reader.spelled(setting.name, setting.other).optional()
 }
 
 fn named_staging(bucket: Bucket) -> Result<Bucket, String> {
@@ -161,6 +157,8 @@ fn named_staging(bucket: Bucket) -> Result<Bucket, String> {
 mod tests {
     use std::fmt::Debug;
     use std::path::Path;
+
+    use model::StorageOption;
 
     use super::*;
 
@@ -189,20 +187,44 @@ mod tests {
             std::fs::write(folder.path().join(format!(".env.{name}")), "").unwrap();
             let variables = [("APT_ENV", name), ("S3_AWS_HOST", "s3.local")];
             let s3: S3 = worker::settings::read(variables.into_iter().collect(), folder.path()).unwrap();
-            assert_eq!(s3.scheme, expected, "{name}");
+            assert_eq!(s3.providers[0].scheme, expected, "{name}");
         }
+    }
+
+    fn complete(host: &str, bucket: &str) -> Vec<(String, String)> {
+        let own = TABLE
+            .iter()
+            .filter(|row| row.bucket.other.is_none())
+            .map(|row| (row.bucket.name.to_owned(), "bucket".to_owned()));
+        let regions = ["OR", "TX", "VA"].map(|region| {
+            [(format!("{host}_{region}"), "h.local".to_owned()), (format!("{bucket}_{region}"), "wasabi".to_owned())]
+        });
+        let s3 = ("S3_AWS_HOST".to_owned(), "s3.local".to_owned());
+        own.chain(regions.into_iter().flatten()).chain([s3]).collect()
     }
 
     #[test]
     fn either_spelling_will_do() {
-        let with = |host: &'static str, bucket: &'static str| {
-            let regions = ["OR", "TX", "VA"]
-                .map(|region| [(format!("{host}_{region}"), "h.local"), (format!("{bucket}_{region}"), "bucket")]);
-            let variables: Vec<(String, &str)> = regions.into_iter().flatten().collect();
-            let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-            read::<Wasabi>(&variables).unwrap()
-        };
-        assert_eq!(with("S3_WASABI_HOST", "BUCKET_NEWSTORAGEOPTION").texas.bucket.as_str(), "bucket");
-        assert_eq!(with("S3_NEWSTORAGEOPTION_HOST", "BUCKET_WASABI").virginia.host.as_str(), "h.local");
+        for (host, bucket) in
+            [("S3_WASABI_HOST", "BUCKET_NEWSTORAGEOPTION"), ("S3_NEWSTORAGEOPTION_HOST", "BUCKET_WASABI")]
+        {
+            let variables = complete(host, bucket);
+            let variables: Vec<_> = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let preservation: Preservation = read(&variables).unwrap();
+            let texas = preservation.buckets.of(&StorageOption::WasabiTx);
+            assert_eq!((texas[0].name(), texas[0].host()), ("wasabi", "h.local"));
+            assert_eq!(preservation.buckets.iter().count(), TABLE.len());
+            assert_eq!(preservation.s3.providers.len(), SITES.len());
+        }
+    }
+
+    #[test]
+    fn every_missing_bucket_and_host_is_named_at_once() {
+        let problems = read::<Preservation>(&[]).unwrap_err().join("\n");
+        for setting in TABLE.iter().flat_map(|row| [row.bucket, row.site.host]) {
+            assert!(problems.contains(setting.name), "{}: {problems}", setting.name);
+        }
+        let problems = read::<Glacier>(&[]).unwrap_err().join("\n");
+        assert!(problems.contains("BUCKET_GLACIER_OH") && !problems.contains("WASABI"), "{problems}");
     }
 }

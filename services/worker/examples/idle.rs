@@ -4,12 +4,12 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use buckets::{S3, Wasabi};
+use buckets::Preservation;
 use model::Topic;
 use worker::settings::{IngestTempDir, Redis, Registry};
 use worker::{Context, Limits, Program, QueuePlan, QueueWorker, Stage};
 
-type Settings = (Registry, Redis, S3, Wasabi, IngestTempDir);
+type Settings = (Registry, Redis, Preservation, IngestTempDir);
 
 const PROGRAM: Program<QueueWorker, Settings> = Program {
     name: "idle",

@@ -36,6 +36,7 @@ pub use items::worker::{Clients, ItemPlan, ItemWorker};
 pub use process::command_line::{Arguments, Flag, Operand, Takes};
 pub use process::health::{Heartbeat, InWork};
 pub use process::identity::Identity;
+pub use process::memory::Memory;
 pub use process::program::{Context, Kind, Limits, Program, Stage, StageFuture};
 pub use process::settings;
 pub use queue::messages::{Answer, Delivery, Handler};

@@ -4,11 +4,11 @@
 
 use std::process::ExitCode;
 
-use buckets::{AwsBuckets, S3, Wasabi};
+use buckets::Preservation;
 use worker::settings::EndToEnd;
 use worker::{ItemWorker, Program, Rules, Stage};
 
-const PROGRAM: Program<ItemWorker, (S3, AwsBuckets, Wasabi, EndToEnd)> = Program {
+const PROGRAM: Program<ItemWorker, (Preservation, EndToEnd)> = Program {
     name: env!("CARGO_BIN_NAME"),
     about: "Deletes a file or an object from preservation storage and marks it deleted in Registry.",
     kind: ItemWorker::new(Rules::deletion()),

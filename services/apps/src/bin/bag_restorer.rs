@@ -4,12 +4,12 @@
 
 use std::process::ExitCode;
 
-use buckets::{AwsBuckets, S3, Wasabi};
+use buckets::Preservation;
 use model::Topic;
 use worker::settings::{EndToEnd, RestoreDir};
 use worker::{ItemWorker, Program, Rules, Stage};
 
-const PROGRAM: Program<ItemWorker, (S3, AwsBuckets, Wasabi, RestoreDir, EndToEnd)> = Program {
+const PROGRAM: Program<ItemWorker, (Preservation, RestoreDir, EndToEnd)> = Program {
     name: env!("CARGO_BIN_NAME"),
     about: "Packs an object's files into a bag in the depositor's restoration bucket.",
     kind: ItemWorker::new(Rules::restoration(Topic::RestoreObject)),

@@ -4,12 +4,12 @@
 
 use std::process::ExitCode;
 
-use buckets::{AwsBuckets, S3, Wasabi};
+use buckets::Preservation;
 use model::Topic;
 use worker::settings::EndToEnd;
 use worker::{ItemWorker, Program, Rules, Stage};
 
-const PROGRAM: Program<ItemWorker, (S3, AwsBuckets, Wasabi, EndToEnd)> = Program {
+const PROGRAM: Program<ItemWorker, (Preservation, EndToEnd)> = Program {
     name: env!("CARGO_BIN_NAME"),
     about: "Copies a single file to the depositor's restoration bucket.",
     kind: ItemWorker::new(Rules::restoration(Topic::RestoreFile)),

@@ -5,11 +5,11 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use buckets::{AwsBuckets, S3};
+use buckets::Glacier;
 use model::Topic;
 use worker::{ItemWorker, Program, Rules, Stage};
 
-const PROGRAM: Program<ItemWorker, (S3, AwsBuckets)> = Program {
+const PROGRAM: Program<ItemWorker, Glacier> = Program {
     name: env!("CARGO_BIN_NAME"),
     about: "Has S3 bring files back from Glacier, waits until they are there, and hands over to a restorer.",
     kind: ItemWorker::new(Rules::restoration(Topic::RestoreGlacier))

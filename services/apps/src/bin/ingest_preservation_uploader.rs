@@ -4,11 +4,11 @@
 
 use std::process::ExitCode;
 
-use buckets::{AwsBuckets, S3, Staging, Wasabi};
+use buckets::{Preservation, Staging};
 use model::Topic;
 use worker::{ItemWorker, Program, Rules, Stage};
 
-const PROGRAM: Program<ItemWorker, (S3, Staging, AwsBuckets, Wasabi)> = Program {
+const PROGRAM: Program<ItemWorker, (Staging, Preservation)> = Program {
     name: env!("CARGO_BIN_NAME"),
     about: "Copies files from staging to every bucket that their storage option names.",
     kind: ItemWorker::new(Rules::ingest(Topic::IngestStorage, "Finished copying files to preservation storage")),

@@ -4,11 +4,11 @@
 
 use std::process::ExitCode;
 
-use buckets::{AwsBuckets, S3, Wasabi};
+use buckets::Preservation;
 use model::Topic;
 use worker::{ItemWorker, Program, Rules, Stage};
 
-const PROGRAM: Program<ItemWorker, (S3, AwsBuckets, Wasabi)> = Program {
+const PROGRAM: Program<ItemWorker, Preservation> = Program {
     name: env!("CARGO_BIN_NAME"),
     about: "Verifies that every copy arrived in preservation storage.",
     kind: ItemWorker::new(Rules::ingest(

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::process::ecs::Protection;
 use crate::process::health::Heartbeat;
 use crate::process::host;
-use crate::process::memory;
+use crate::process::memory::Memory;
 use crate::process::metrics::{Metric, Metrics};
 use crate::process::program::Context;
 use crate::queue::worker::QueuePlan;
@@ -112,7 +112,7 @@ impl Messages {
         let channel: Name = plan.topic.channel().parse().context("the channel's name")?;
         let lookup = plan.nsq.lookup()?;
         let asked_for = plan.numbers.workers.min(plan.numbers.buffer_size);
-        let at_a_time = asked_for.min(memory::room_for(memory));
+        let at_a_time = asked_for.min(Memory::of_this_task().room_for(memory));
         if at_a_time < asked_for {
             tracing::warn!(at_a_time, asked_for, "this task's memory is enough for fewer messages at a time");
         }

@@ -1,4 +1,4 @@
-//! The name of every setting that some service reads. What a value must look like is decided where it is read, in
+//! The name of every setting that some service reads, but for those of S3 (the crate `buckets`). What a value must look like is decided where it is read, in
 //! `sections.rs` and by the kinds of program.
 
 /// Which settings file is read: `.env.<APT_ENV>`, or `.env` when it is unset. Environment only.
@@ -62,7 +62,3 @@ pub const SYSTEM_RETRY_LIMIT: &str = "SYSTEM_RETRY_LIMIT";
 pub(crate) const BUFFER_SIZE: &str = "_BUFFER_SIZE";
 pub(crate) const WORKERS: &str = "_WORKERS";
 pub(crate) const MAX_ATTEMPTS: &str = "_MAX_ATTEMPTS";
-
-/// One setting under two names: the documentation's, and the one that the templates in use supply.
-#[derive(Debug, Clone, Copy)]
-pub struct Spellings(pub &'static str, pub &'static str);

@@ -5,7 +5,6 @@ use std::ffi::OsStr;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
-use super::names::Spellings;
 use super::sources::{Origin, Sources};
 use super::values::Value;
 
@@ -75,8 +74,8 @@ impl<'s> Reader<'s> {
     }
 
     /// Asks for a setting that may be spelled in two ways; if both are set, they must agree.
-    pub fn spelled<T: Value>(&mut self, Spellings(name, other): Spellings) -> Setting<'_, 's, T> {
-        Setting { other: Some(other), ..self.setting(name) }
+    pub fn spelled<T: Value>(&mut self, name: &str, other: Option<&'static str>) -> Setting<'_, 's, T> {
+        Setting { other, ..self.setting(name) }
     }
 
     /// Records a problem that more than one setting is part of.
