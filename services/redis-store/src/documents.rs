@@ -5,14 +5,14 @@ use redis::Pipeline;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::scan::FileScan;
-use crate::{Error, Store};
+use crate::error::Error;
+use crate::store::Store;
 
-pub(crate) const OBJECT: &str = "object:";
-pub(crate) const FILE: &str = "file:";
+const OBJECT: &str = "object:";
+const FILE: &str = "file:";
 const WORK_RESULT: &str = "workresult:";
 
-/// What one command of [`Store::save_files`] carries, in bytes and in fields: Redis does nothing else meanwhile.
+/// What one command carries of many files, in bytes and in fields: Redis does nothing else meanwhile.
 const BATCH_BYTES: usize = 1024 * 1024;
 const BATCH_FIELDS: usize = 500;
 
@@ -32,7 +32,27 @@ impl Store {
 
     /// A file of this item, by its whole identifier.
     pub async fn file(&self, item: i64, identifier: &str) -> Result<Option<IngestFile>, Error> {
-        self.document(item, format!("{FILE}{identifier}")).await
+        Ok(self.files_by_identifier(item, &[identifier]).await?.pop().flatten())
+    }
+
+    /// Files of this item by their whole identifiers, in this order; `None` for one that is not there.
+    pub async fn files_by_identifier(
+        &self,
+        item: i64,
+        identifiers: &[impl AsRef<str>],
+    ) -> Result<Vec<Option<IngestFile>>, Error> {
+        let mut files = Vec::with_capacity(identifiers.len());
+        for identifiers in identifiers.chunks(BATCH_FIELDS) {
+            let fields: Vec<String> = identifiers.iter().map(|one| format!("{FILE}{}", one.as_ref())).collect();
+            let doing = || format!("read `{}` and {} more of `{item}`", fields[0], fields.len() - 1);
+            let mut commands = Pipeline::with_capacity(1);
+            commands.cmd("HMGET").arg(item).arg(&fields);
+            let (values,): (Vec<Option<Vec<u8>>>,) = self.read(&commands, doing).await?;
+            for (field, value) in fields.iter().zip(values) {
+                files.push(value.map(|json| parse_file(item, field.as_bytes(), &json)).transpose()?);
+            }
+        }
+        Ok(files)
     }
 
     pub async fn save_file(&self, item: i64, file: &IngestFile) -> Result<(), Error> {
@@ -58,11 +78,6 @@ impl Store {
             }
         }
         batch.send(self).await
-    }
-
-    /// All files of this item, in batches of about `count`; see [`FileScan`].
-    pub fn files(&self, item: i64, count: usize) -> FileScan {
-        FileScan::new(self.clone(), item, count)
     }
 
     /// What the worker of this topic last made of the item.
@@ -115,6 +130,18 @@ pub(crate) fn parse<T: DeserializeOwned>(item: i64, field: &str, bytes: &[u8]) -
         field: field.to_owned(),
         reason: error.to_string(),
     })
+}
+
+/// The document of a file, which must be of the file that its field names.
+pub(crate) fn parse_file(item: i64, field: &[u8], json: &[u8]) -> Result<IngestFile, Error> {
+    let name = String::from_utf8_lossy(field);
+    let file: IngestFile = parse(item, &name, json)?;
+    // Saved, it would become a second record. Go makes this of names that are not UTF-8 (01 §5.2).
+    if field.strip_prefix(FILE.as_bytes()) != Some(file.identifier().as_bytes()) {
+        let reason = format!("it is of the file `{}`", file.identifier());
+        return Err(Error::Corrupt { key: item.to_string(), field: name.into_owned(), reason });
+    }
+    Ok(file)
 }
 
 /// Fields that are saved together.

@@ -1,30 +1,29 @@
 //! Lists, a page at a time or all of them, with an end whatever the server says.
 
-use futures_util::stream::{self, Stream, TryStreamExt as _};
-use model::{Checksum, GenericFile, Institution, IntellectualObject, Page, PremisEvent, StorageRecord, WorkItem};
-use reqwest::Method;
-use serde::de::DeserializeOwned;
+use std::collections::HashSet;
 
+use futures_util::stream::{self, Stream, TryStreamExt as _};
+use model::{GenericFile, Institution, IntellectualObject, Page, PremisEvent, StorageRecord, WorkItem};
+use reqwest::Method;
+
+use crate::client::Client;
+use crate::error::{Error, Kind};
+use crate::query::Query;
+use crate::record::Record;
 use crate::transport::{Effect, Transport};
-use crate::{Client, Error, Kind, Query};
 
 /// A list longer than this is taken for a fault.
 const MAX_PAGES: u64 = 1_000_000;
 
 /// A record that the Registry lists.
-pub trait Listed: DeserializeOwned + Send + sealed::Sealed {
+pub trait Listed: Record + Send {
     /// The path of its list.
     const PATH: &'static str;
-}
-
-mod sealed {
-    pub trait Sealed {}
 }
 
 macro_rules! listed {
     ($($record:ty = $path:literal,)+) => {
         $(
-            impl sealed::Sealed for $record {}
             impl Listed for $record {
                 const PATH: &'static str = $path;
             }
@@ -36,7 +35,6 @@ listed! {
     Institution = "institutions",
     IntellectualObject = "objects",
     GenericFile = "files",
-    Checksum = "checksums",
     PremisEvent = "events",
     StorageRecord = "storage_records",
     WorkItem = "items",
@@ -69,9 +67,50 @@ impl Client {
         })
     }
 
+    /// The records of a list that one's own work changes, each once: whoever saves a record so that it is not listed any more
+    /// would skip as many on the pages behind it. A page is asked for again as long as it holds something new, and the whole
+    /// list until it does not. Of what others change meanwhile, some may be missed.
+    pub fn emptying<T: Listed>(&self, query: Query) -> impl Stream<Item = Result<T, Error>> + Send + use<T> {
+        let walk = Walk { transport: self.transport.clone(), query, page: 1, seen: HashSet::new(), found: false };
+        let pages = stream::try_unfold(walk, |mut walk| async move { Ok(walk.next().await?.map(|page| (page, walk))) });
+        pages.map_ok(|page: Vec<T>| stream::iter(page.into_iter().map(Ok))).try_flatten()
+    }
+
     /// The records of [`Client::pages`], one after the other.
     pub fn all<T: Listed>(&self, query: Query) -> impl Stream<Item = Result<T, Error>> + Send + use<T> {
         self.pages(query).map_ok(|page| stream::iter(page.results.into_iter().map(Ok))).try_flatten()
+    }
+}
+
+/// Passes over a list that changes.
+struct Walk {
+    transport: Transport,
+    query: Query,
+    page: u64,
+    seen: HashSet<i64>,
+    /// Whether this pass found anything new.
+    found: bool,
+}
+
+impl Walk {
+    /// What is new on the next page that has any; `None` when a pass found nothing.
+    async fn next<T: Listed>(&mut self) -> Result<Option<Vec<T>>, Error> {
+        loop {
+            let page: Page<T> = list(&self.transport, &self.query.clone().page(self.page)).await?;
+            let is_last = page.next_query().is_none() || page.results.is_empty() || self.page >= MAX_PAGES;
+            let fresh: Vec<T> = page.results.into_iter().filter(|record| self.seen.insert(record.id())).collect();
+            if !fresh.is_empty() {
+                self.found = true;
+                return Ok(Some(fresh));
+            }
+            if !is_last {
+                self.page += 1;
+            } else if std::mem::take(&mut self.found) {
+                self.page = 1;
+            } else {
+                return Ok(None);
+            }
+        }
     }
 }
 

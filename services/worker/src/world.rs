@@ -286,7 +286,6 @@ fn clients(registry: &Registry, redis: &Redis, nsqd: &Nsqd) -> (registry::Client
         version: "v3",
         user: "system@aptrust.org",
         key: "password",
-        api: registry::Api::Admin,
     };
     let client = registry::Client::new(settings, registry::Limits::default()).unwrap();
     let address = redis.address().to_string();
