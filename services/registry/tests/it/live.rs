@@ -121,8 +121,7 @@ async fn what_is_there_is_found() {
     assert_eq!(files.len(), 11);
     assert!(files.is_sorted_by(|a, b| a.identifier < b.identifier));
 
-    let checksum = &file.checksums[0];
-    assert_eq!((&checksum.algorithm, checksum.digest.as_str()), (&Algorithm::Md5, "12345678"));
+    assert_eq!(file.latest_checksum(&Algorithm::Md5).unwrap().digest, "12345678");
     let event = ends(client.event("a966ca54-ee5b-4606-81bd-7653dd5f3a63")).await.unwrap();
     assert_eq!((ends(client.event(1)).await.unwrap(), &event.event_type), (event.clone(), &EventType::Ingestion));
     assert_eq!(all::<PremisEvent>(&client, Query::new().filter("institution_id", 2)).await.len(), 27);

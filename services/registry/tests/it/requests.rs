@@ -3,7 +3,7 @@
 use model::{GenericFile, IntellectualObject, PremisEvent, WorkItem};
 use registry::{Client, Kind, Query, Settings};
 
-use super::server::{Answer, KEY, Server, client, ends, limits, reply};
+use super::server::{Answer, KEY, Server, ends, limits, reply};
 
 /// Every record has an id; a list of one is a list.
 const ANY: &str = r#"{"id":7,"count":1,"next":"","previous":"","results":[{"id":7}]}"#;
