@@ -44,7 +44,7 @@ impl Store {
         let mut files = Vec::with_capacity(identifiers.len());
         for identifiers in identifiers.chunks(BATCH_FIELDS) {
             let fields: Vec<String> = identifiers.iter().map(|one| format!("{FILE}{}", one.as_ref())).collect();
-            let doing = || format!("read `{}` and {} more of `{item}`", fields[0], fields.len() - 1);
+            let doing = || format!("read {} of `{item}`", several(&fields[0], fields.len()));
             let mut commands = Pipeline::with_capacity(1);
             commands.cmd("HMGET").arg(item).arg(&fields);
             let (values,): (Vec<Option<Vec<u8>>>,) = self.read(&commands, doing).await?;
@@ -144,6 +144,10 @@ pub(crate) fn parse_file(item: i64, field: &[u8], json: &[u8]) -> Result<IngestF
     Ok(file)
 }
 
+fn several(first: &str, count: usize) -> String {
+    if count == 1 { format!("`{first}`") } else { format!("`{first}` and {} more", count - 1) }
+}
+
 /// Fields that are saved together.
 struct Batch {
     item: i64,
@@ -174,7 +178,7 @@ impl Batch {
 
     async fn send(self, store: &Store) -> Result<(), Error> {
         let Some((first, _)) = self.fields.first() else { return Ok(()) };
-        let doing = || format!("save `{first}` and {} more in `{}`", self.fields.len() - 1, self.item);
+        let doing = || format!("save {} in `{}`", several(first, self.fields.len()), self.item);
         let mut commands = Pipeline::with_capacity(1);
         commands.hset_multiple(self.item, &self.fields).ignore();
         store.write(&commands, doing).await

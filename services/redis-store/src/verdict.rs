@@ -21,6 +21,8 @@ impl Verdict {
     pub(crate) fn of(error: &RedisError) -> Self {
         match error.kind() {
             ErrorKind::Io | ErrorKind::Parse | ErrorKind::AuthenticationFailed => Self::Broken,
+            // All that the crate tells of an EXEC that was refused, as by a server that became a replica after MULTI.
+            ErrorKind::UnexpectedReturnType => Self::Unfit,
             _ => {
                 let answers = error.clone().into_server_errors();
                 let answers = answers.iter().flat_map(|answers| answers.iter());
@@ -38,10 +40,6 @@ fn of_answer(code: &str, detail: Option<&str>) -> Verdict {
         // UNBLOCKED is said when a server becomes a replica.
         "READONLY" | "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "UNBLOCKED" => Verdict::Unfit,
         "OOM" | "MISCONF" | "BUSY" | "NOREPLICAS" | "TRYAGAIN" => Verdict::Busy,
-        "EXECABORT" => detail.split_once("because of: ").map_or(Verdict::Refused, |(_, cause)| {
-            let (code, detail) = cause.split_once(' ').unwrap_or((cause, ""));
-            of_answer(code, Some(detail))
-        }),
         _ if detail.contains("max number of clients") => Verdict::Unfit,
         _ => Verdict::Refused,
     }
@@ -76,12 +74,6 @@ mod tests {
             ("NOPERM this user has no permissions to run the 'hset' command", Verdict::Refused),
             ("ERR unknown command 'HGET'", Verdict::Refused),
             ("MOVED 3999 127.0.0.1:6381", Verdict::Refused),
-            ("EXECABORT Transaction discarded because of previous errors.", Verdict::Refused),
-            (
-                "EXECABORT Transaction discarded because of: READONLY You can't write against a read only replica.",
-                Verdict::Unfit,
-            ),
-            ("EXECABORT Transaction discarded because of: OOM command not allowed", Verdict::Busy),
         ] {
             let (code, detail) = answer.split_once(' ').unwrap();
             assert_eq!(of_answer(code, Some(detail)), verdict, "{answer}");
