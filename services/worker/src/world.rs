@@ -281,12 +281,8 @@ pub(crate) async fn until(what: &str, wanted: impl Fn() -> bool) {
 }
 
 fn clients(registry: &Registry, redis: &Redis, nsqd: &Nsqd) -> (registry::Client, Store, nsq::Publisher) {
-    let settings = registry::Settings {
-        url: &registry.url(),
-        version: "v3",
-        user: "system@aptrust.org",
-        key: "password",
-    };
+    let settings =
+        registry::Settings { url: &registry.url(), version: "v3", user: "system@aptrust.org", key: "password" };
     let client = registry::Client::new(settings, registry::Limits::default()).unwrap();
     let address = redis.address().to_string();
     let store = redis_store::Options { address, password: None, database: 0, lease_database: 1 };

@@ -4,7 +4,6 @@
 //! `CHAOS_ITEMS` and `CHAOS_SECONDS` make it larger than it is by default.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,11 +11,9 @@ use model::{Action, PremisEvent, Stage, Status, Time, Topic, WorkItem};
 use registry::Query;
 use rustix::process::Signal;
 use stack::nsq::{Lookupd, LookupdOptions, Nsqd};
+use stack::proxy::Proxy;
 use stack::redis::Redis;
 use stack::registry::{Fault, Fixtures, Registry};
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::support::{Place, Running};
@@ -25,36 +22,6 @@ use crate::support::{Place, Running};
 const SETTLE: Duration = Duration::from_mins(4);
 /// What becomes of items, by the first word of their bag's name.
 const KINDS: [&str; 6] = ["works", "slow", "fails", "fatal", "panics", "cancelled"];
-
-/// A way to a server that can be cut.
-struct Proxy {
-    address: SocketAddr,
-    away: watch::Sender<bool>,
-}
-
-impl Proxy {
-    async fn to(server: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (away, cut) = watch::channel(false);
-        tokio::spawn(async move {
-            while let Ok((mut client, _)) = listener.accept().await {
-                let mut cut = cut.clone();
-                tokio::spawn(async move {
-                    if *cut.borrow() {
-                        return;
-                    }
-                    let Ok(mut server) = TcpStream::connect(server).await else { return };
-                    tokio::select! {
-                        _ = copy_bidirectional(&mut client, &mut server) => {}
-                        _ = cut.wait_for(|away| *away) => {}
-                    }
-                });
-            }
-        });
-        Self { address, away }
-    }
-}
 
 struct World {
     registry: Arc<Registry>,
@@ -87,12 +54,8 @@ impl World {
         let options =
             stack::registry::Options { nsqd: Some(nsqd.http()), fixtures: Fixtures::People, ..Default::default() };
         let registry = Registry::start(options).unwrap();
-        let settings = registry::Settings {
-            url: &registry.url(),
-            version: "v3",
-            user: "system@aptrust.org",
-            key: "password",
-        };
+        let settings =
+            registry::Settings { url: &registry.url(), version: "v3", user: "system@aptrust.org", key: "password" };
         let client = registry::Client::new(settings, registry::Limits::default()).unwrap();
         Self {
             registry: Arc::new(registry),
@@ -113,7 +76,7 @@ impl World {
             .set("PRESERV_REGISTRY_URL", &self.registry.url())
             .set("PRESERV_REGISTRY_API_USER", "system@aptrust.org")
             .set("PRESERV_REGISTRY_API_KEY", "password")
-            .set("REDIS_URL", &self.redis_way.address.to_string())
+            .set("REDIS_URL", &self.redis_way.address().to_string())
             .set("CLAIM_TTL", "2s")
             .set("WITNESS_WORKERS", "10")
             .set("WITNESS_BUFFER_SIZE", "10")
@@ -129,9 +92,9 @@ impl World {
                 self.registry.faults().clear();
             }
             1 => {
-                self.redis_way.away.send_replace(true);
+                self.redis_way.take_away();
                 sleep(pause).await;
-                self.redis_way.away.send_replace(false);
+                self.redis_way.bring_back();
             }
             _ => {
                 if let Some(nsqd) = self.nsqd.take() {
