@@ -1,7 +1,7 @@
 //! Documents in an item's hash: read, save, delete. What they mean is their users' business.
 
 use model::{IngestFile, IngestObject, Topic, WorkResult, to_json};
-use redis::Pipeline;
+use redis::{ErrorKind, Pipeline};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -26,10 +26,6 @@ impl Store {
         self.save(item, format!("{OBJECT}{}", object.identifier()), object).await
     }
 
-    pub async fn delete_object(&self, item: i64, identifier: &str) -> Result<(), Error> {
-        self.delete(item, format!("{OBJECT}{identifier}")).await
-    }
-
     /// A file of this item, by its whole identifier.
     pub async fn file(&self, item: i64, identifier: &str) -> Result<Option<IngestFile>, Error> {
         Ok(self.files_by_identifier(item, &[identifier]).await?.pop().flatten())
@@ -48,6 +44,11 @@ impl Store {
             let mut commands = Pipeline::with_capacity(1);
             commands.cmd("HMGET").arg(item).arg(&fields);
             let (values,): (Vec<Option<Vec<u8>>>,) = self.read(&commands, doing).await?;
+            if values.len() != fields.len() {
+                // What is missing in an answer is not absent.
+                let strange = (ErrorKind::Parse, "it answered for another number of fields");
+                return Err(Error::from_redis(doing(), strange.into()));
+            }
             for (field, value) in fields.iter().zip(values) {
                 files.push(value.map(|json| parse_file(item, field.as_bytes(), &json)).transpose()?);
             }
@@ -57,10 +58,6 @@ impl Store {
 
     pub async fn save_file(&self, item: i64, file: &IngestFile) -> Result<(), Error> {
         self.save(item, format!("{FILE}{}", file.identifier()), file).await
-    }
-
-    pub async fn delete_file(&self, item: i64, identifier: &str) -> Result<(), Error> {
-        self.delete(item, format!("{FILE}{identifier}")).await
     }
 
     /// Saves many files in few commands. Not all or nothing: after an error, some may be saved.
@@ -88,10 +85,6 @@ impl Store {
     /// Saves it under its operation, which is the topic.
     pub async fn save_work_result(&self, item: i64, result: &WorkResult) -> Result<(), Error> {
         self.save(item, format!("{WORK_RESULT}{}", result.operation), result).await
-    }
-
-    pub async fn delete_work_result(&self, item: i64, topic: Topic) -> Result<(), Error> {
-        self.delete(item, format!("{WORK_RESULT}{}", topic.as_str())).await
     }
 
     /// Deletes all that is known of the item, and says whether there was anything. Redis frees the memory in the

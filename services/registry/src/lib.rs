@@ -24,6 +24,6 @@ pub use error::{Error, Kind};
 pub use once::Standing;
 pub use pages::Listed;
 pub use query::{Key, Query};
-pub use reqwest::{Method, StatusCode};
+pub use reqwest::StatusCode;
 pub use settings::{Settings, SettingsError};
 pub use transport::Limits;

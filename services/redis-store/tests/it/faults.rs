@@ -93,6 +93,8 @@ async fn what_is_not_redis_is_an_error_and_left() {
         ("*1\r\n", true),
         ("", true),
         (":7\r\n", true),
+        ("*0\r\n", true),
+        ("*2\r\n$-1\r\n$-1\r\n", true),
         ("-ERR unknown command 'HGET'\r\n", false),
         ("-NOAUTH Authentication required.\r\n", false),
         ("-LOADING Redis is loading the dataset in memory\r\n", true),
