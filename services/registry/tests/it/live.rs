@@ -79,6 +79,20 @@ pub(crate) fn file(number: i64) -> GenericFile {
     }
 }
 
+pub(crate) fn object() -> IntellectualObject {
+    IntellectualObject {
+        access: model::Access::Institution,
+        bag_name: "new".into(),
+        etag: "abc".into(),
+        identifier: "test.edu/new".into(),
+        institution_id: 4,
+        state: State::Active,
+        storage_option: StorageOption::WasabiTx,
+        title: "A <new> & nice one".into(),
+        ..IntellectualObject::default()
+    }
+}
+
 pub(crate) fn item() -> WorkItem {
     WorkItem {
         action: Action::Ingest,
@@ -166,17 +180,7 @@ async fn who_may_not_is_told_so() {
 #[tokio::test]
 async fn objects_are_created_and_updated() {
     let (_registry, client) = start();
-    let object = IntellectualObject {
-        access: model::Access::Institution,
-        bag_name: "new".into(),
-        etag: "abc".into(),
-        identifier: "test.edu/new".into(),
-        institution_id: 4,
-        state: State::Active,
-        storage_option: StorageOption::WasabiTx,
-        title: "A <new> & nice one".into(),
-        ..IntellectualObject::default()
-    };
+    let object = object();
     let created = ends(client.save_object(&object)).await.unwrap();
     assert!(created.id > 0 && created.created_at.is_set() && created.title == object.title);
     let changed = IntellectualObject { description: "changed".into(), ..created };

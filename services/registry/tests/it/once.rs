@@ -1,12 +1,12 @@
 //! What must be there once is there once, whatever becomes of the answers: by the Registry's own faults and through a proxy
 //! that loses what it says.
 
-use model::{EventType, GenericFile, IntellectualObject, PremisEvent, State, StorageOption, WorkItem};
+use model::{EventType, GenericFile, IntellectualObject, PremisEvent, State, WorkItem};
 use registry::{Client, Limits, Query, Settings, Standing};
 use stack::proxy::{Fate, Proxy, Way};
 use stack::registry::{Fault, Registry};
 
-use super::live::{all, event, file, item, now, start};
+use super::live::{all, event, file, item, now, object, start};
 use super::server::{client, ends, limits};
 
 const BASE: &str = "/admin-api/v3/";
@@ -22,20 +22,6 @@ async fn behind(registry: &Registry, fates: &[Fate]) -> (Proxy, Client) {
     };
     let client = Client::new(settings, limits()).unwrap();
     (proxy, client)
-}
-
-fn object() -> IntellectualObject {
-    IntellectualObject {
-        access: model::Access::Institution,
-        bag_name: "new".into(),
-        etag: "abc".into(),
-        identifier: "test.edu/new".into(),
-        institution_id: 4,
-        state: State::Active,
-        storage_option: StorageOption::Standard,
-        title: "new".into(),
-        ..IntellectualObject::default()
-    }
 }
 
 async fn events(client: &Client, identifier: &str) -> usize {
