@@ -79,6 +79,10 @@ async fn look_up(shared: &Shared, lookup: &Lookup, known: &watch::Sender<BTreeSe
             shared.failed();
             tracing::warn!(topic = %shared.options.topic, error = %chain(failure), "nsqlookupd could not be asked");
         }
+        if failures.is_empty() && addresses.is_empty() {
+            // There is nothing to subscribe to.
+            shared.streak.succeeded();
+        }
         if !failures.is_empty() {
             addresses.extend(known.borrow().iter().take(MOST_NSQD).cloned());
         }

@@ -338,6 +338,19 @@ async fn a_consumer_says_for_how_long_it_is_subscribed_nowhere() {
     assert_eq!(consumer.failing_for(), None);
 }
 
+/// A topic that nobody has published to yet is nowhere, and that is no failure.
+#[tokio::test]
+async fn a_consumer_without_an_nsqd_is_well_once_nsqlookupd_answers() {
+    provide_cryptography();
+    let away = (vec![http("503 Service Unavailable", "", "")], Then::Closes);
+    let nothing = (vec![http("200 OK", "", r#"{"producers":[]}"#)], Then::Closes);
+    let fake = Scripted::start(vec![away.clone(), away.clone(), away, nothing]).await;
+    let lookup = Lookup::new([fake.address().to_string()]).unwrap();
+    let consumer = Consumer::start(fast(Options::new(name("t"), name("c"), Source::Lookupd(lookup))));
+    until("failures", async || consumer.failing_for().map(drop).ok_or("none")).await;
+    until("an end of them", async || consumer.failing_for().map_or(Ok(()), Err)).await;
+}
+
 #[tokio::test]
 async fn a_publisher_says_for_how_long_nsqd_is_not_reached() {
     provide_cryptography();
