@@ -78,7 +78,7 @@ struct Claim {
 }
 
 /// The answer to TIME: seconds and microseconds.
-type RedisTime = (u64, u64);
+pub(crate) type RedisTime = (u64, u64);
 
 /// The answer to SCAN: the next cursor, and keys.
 type Keys = (u64, Vec<Vec<u8>>);
@@ -287,6 +287,6 @@ fn not_hashes(error: &Error) -> Vec<usize> {
 }
 
 /// Since 1970.
-fn milliseconds((seconds, microseconds): RedisTime) -> u64 {
+pub(crate) fn milliseconds((seconds, microseconds): RedisTime) -> u64 {
     seconds.saturating_mul(1000).saturating_add(microseconds / 1000)
 }

@@ -25,6 +25,8 @@ pub enum LeaseName<'a> {
     Run(&'a str),
     /// This item was published again by a sweep, which happens once an hour at most (07 A.8).
     Swept(i64),
+    /// The same for an item whose topic is never idle: once a day at most.
+    SweptDaily(i64),
 }
 
 /// Who holds it.
@@ -75,6 +77,7 @@ impl fmt::Display for LeaseName<'_> {
             Self::Bucket(bucket) => write!(f, "bucket:{bucket}"),
             Self::Run(program) => write!(f, "run:{program}"),
             Self::Swept(item) => write!(f, "swept:{item}"),
+            Self::SweptDaily(item) => write!(f, "swept-daily:{item}"),
         }
     }
 }

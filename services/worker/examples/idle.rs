@@ -4,7 +4,9 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use worker::settings::{IngestTempDir, Redis, Registry, S3, Wasabi};
+use buckets::{S3, Wasabi};
+use model::Topic;
+use worker::settings::{IngestTempDir, Redis, Registry};
 use worker::{Context, Limits, Program, QueuePlan, QueueWorker, Stage};
 
 type Settings = (Registry, Redis, S3, Wasabi, IngestTempDir);
@@ -12,7 +14,7 @@ type Settings = (Registry, Redis, S3, Wasabi, IngestTempDir);
 const PROGRAM: Program<QueueWorker, Settings> = Program {
     name: "idle",
     about: "Lives and does nothing.",
-    kind: QueueWorker::new("nothing"),
+    kind: QueueWorker::new(Topic::FixityCheck),
     stage: Stage::Run(|context| Box::pin(idle(context))),
 };
 

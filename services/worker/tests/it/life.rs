@@ -17,8 +17,8 @@ fn the_first_line_tells_who_starts_and_with_which_numbers() {
     assert_eq!(log[0]["service"], "idle");
     assert_eq!(log[0]["version"], "0.1.0");
     assert_eq!(log[0]["sha256"], sha256(&example("idle")));
-    assert_eq!(log[0]["topic"], "nothing");
-    assert_eq!(log[0]["channel"], "nothing_worker_chan");
+    assert_eq!(log[0]["topic"], "fixity_check");
+    assert_eq!(log[0]["channel"], "fixity_check_worker_chan");
     assert_eq!(log[0]["buffer_size"], 5);
     assert_eq!(log[0]["workers"], 7);
     assert_eq!(log[0]["max_attempts"], 8);

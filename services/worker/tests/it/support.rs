@@ -1,6 +1,7 @@
 //! The programs under test, each run in a folder of its own with nothing in its environment but what the test puts there.
 
 use std::fs::{self, File};
+use std::io::{PipeReader, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -50,6 +51,7 @@ pub(crate) struct Running {
     child: Child,
     stdout: PathBuf,
     stderr: PathBuf,
+    _unread: Option<PipeReader>,
 }
 
 /// The values of the secrets among the settings of [`Place::complete`].
@@ -105,35 +107,52 @@ impl Place {
     /// Starts a program without waiting for anything.
     pub(crate) fn start(&self, program: &str, arguments: &[&str]) -> Running {
         let (stdout, stderr) = (self.path("stdout"), self.path("stderr"));
-        let child = Command::new(example(program))
+        let mut command = self.command(program, arguments);
+        command.stdout(File::create(&stdout).unwrap()).stderr(File::create(&stderr).unwrap());
+        Running { child: command.spawn().unwrap(), stdout, stderr, _unread: None }
+    }
+
+    /// Starts a program whose log nobody reads: its stdout is a pipe that stays full.
+    pub(crate) fn start_unheard(&self, program: &str, arguments: &[&str]) -> Running {
+        let mut command = self.command(program, arguments);
+        let (reader, writer) = std::io::pipe().unwrap();
+        // Full from the start.
+        let flags = rustix::fs::fcntl_getfl(&writer).unwrap();
+        rustix::fs::fcntl_setfl(&writer, flags | rustix::fs::OFlags::NONBLOCK).unwrap();
+        while (&writer).write(&[b'\n'; 4096]).is_ok() {}
+        rustix::fs::fcntl_setfl(&writer, flags).unwrap();
+        let (stdout, stderr) = (self.path("stdout"), self.path("stderr"));
+        File::create(&stdout).unwrap();
+        let child = command.stdout(writer).stderr(File::create(&stderr).unwrap()).spawn().unwrap();
+        Running { child, stdout, stderr, _unread: Some(reader) }
+    }
+
+    fn command(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(example(program));
+        command
             .args(arguments)
             .current_dir(self.folder.path())
             .env_clear()
             .envs(self.variables.clone())
-            .stdin(Stdio::null())
-            .stdout(File::create(&stdout).unwrap())
-            .stderr(File::create(&stderr).unwrap())
-            .spawn()
-            .unwrap();
-        Running { child, stdout, stderr }
+            .stdin(Stdio::null());
+        command
     }
 
     /// Runs a program to its end; for questions that are answered at once.
     pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> Ended {
-        let output = Command::new(example(program))
-            .args(arguments)
-            .current_dir(self.folder.path())
-            .env_clear()
-            .envs(self.variables.clone())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
+        let output = self.command(program, arguments).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 }
 
 impl Running {
+    /// As the machine does that runs out of memory.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
