@@ -21,7 +21,7 @@ pub(crate) fn as_user(registry: &Registry, user: &str, key: &str) -> Client {
     Client::new(Settings { url: &registry.url(), version: "v3", user, key }, limits()).unwrap()
 }
 
-pub(crate) fn now() -> Time {
+fn now() -> Time {
     Time::now()
 }
 
@@ -93,7 +93,7 @@ pub(crate) fn object() -> IntellectualObject {
     }
 }
 
-pub(crate) fn item() -> WorkItem {
+fn item() -> WorkItem {
     WorkItem {
         action: Action::Ingest,
         bag_date: "2026-03-04T05:06:07Z".parse().unwrap(),

@@ -1,13 +1,13 @@
 //! What must be there once is there once, whatever becomes of the answers: by the Registry's own faults and through a proxy
 //! that loses what it says.
 
-use model::{EventType, GenericFile, IntellectualObject, PremisEvent, State, WorkItem};
-use registry::{Client, Limits, Query, Settings, Standing};
+use model::{EventType, GenericFile, IntellectualObject, PremisEvent, State};
+use registry::{Client, Query, Settings, Standing};
 use stack::proxy::{Fate, Proxy, Way};
 use stack::registry::{Fault, Registry};
 
-use super::live::{all, event, file, item, now, object, start};
-use super::server::{client, ends, limits};
+use super::live::{all, event, file, object, start};
+use super::server::{ends, limits};
 
 const BASE: &str = "/admin-api/v3/";
 
@@ -167,43 +167,4 @@ async fn a_client_says_for_how_long_the_registry_is_away() {
     proxy.bring_back();
     assert!(ends(client.work_item(999_999)).await.unwrap_err().is_not_found());
     assert_eq!((client.failing_for(), direct.failing_for()), (None, None), "no such item is an answer");
-}
-
-/// Of the items that a list names, saving one takes it off the list.
-#[tokio::test]
-async fn a_list_that_is_worked_off_is_seen_whole() {
-    let (_registry, client) = start();
-    for _ in 0..250 {
-        ends(client.save_work_item(&item())).await.unwrap();
-    }
-    let query = || Query::new().filter("queued_at__is_null", true).filter("name", item().name).per_page(100);
-    let queue = async |mut found: WorkItem| {
-        // Some are left as they are, and stay on the list.
-        if found.id % 10 > 0 {
-            found.queued_at = now();
-            ends(client.save_work_item(&found)).await.unwrap();
-        }
-    };
-    let mut items = Box::pin(client.emptying::<WorkItem>(query()));
-    let mut seen = std::collections::HashSet::new();
-    while let Some(found) = ends(futures_util::TryStreamExt::try_next(&mut items)).await.unwrap() {
-        assert!(seen.insert(found.id), "{} comes twice", found.id);
-        queue(found).await;
-    }
-    assert_eq!(seen.len(), 250);
-    assert_eq!(all::<WorkItem>(&client, query()).await.len(), 25);
-}
-
-#[tokio::test]
-async fn a_server_that_is_never_done_is_left() {
-    let server = super::server::Server::start(|number, _| {
-        let next = if number < 50 { "/x?page=2" } else { "" };
-        let body = format!(r#"{{"count":9,"next":"{next}","previous":"","results":[{{"id":{}}}]}}"#, number % 7 + 1);
-        super::server::Answer::Bytes(super::server::reply(200, &body))
-    })
-    .await;
-    let client = client(&server.url, Limits { tries: 1, ..limits() });
-    let items: Vec<WorkItem> =
-        ends(futures_util::TryStreamExt::try_collect(client.emptying(Query::new()))).await.unwrap();
-    assert_eq!(items.len(), 7);
 }
