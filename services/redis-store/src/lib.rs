@@ -29,12 +29,13 @@ mod scan;
 mod store;
 mod transaction;
 mod trouble;
+mod verdict;
 mod wake;
 
 pub use claim::{ClaimScan, ClaimTaken, Claimant, Claimed};
 pub use error::Error;
 pub use held::{Held, Loss};
 pub use lease::{LeaseName, LeaseTaken, Owner};
-pub use scan::FileScan;
+pub use scan::{FilePage, FileScan};
 pub use store::{Options, Store};
 pub use trouble::Trouble;

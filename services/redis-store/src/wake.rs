@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::claim::{RedisTime, milliseconds};
 use crate::documents::parse;
-use crate::{Error, Store};
+use crate::error::Error;
+use crate::store::Store;
 
 /// The field `wake:<topic>`.
 #[derive(Debug, Serialize, Deserialize)]

@@ -361,13 +361,8 @@ pub async fn until(what: &str, wanted: impl Fn() -> bool) {
 }
 
 fn clients(registry: &Registry, redis: &Redis, nsqd: &Nsqd) -> (registry::Client, Store, nsq::Publisher) {
-    let settings = registry::Settings {
-        url: &registry.url(),
-        version: "v3",
-        user: "system@aptrust.org",
-        key: "password",
-        api: registry::Api::Admin,
-    };
+    let settings =
+        registry::Settings { url: &registry.url(), version: "v3", user: "system@aptrust.org", key: "password" };
     let client = registry::Client::new(settings, registry::Limits::default()).unwrap();
     let address = redis.address().to_string();
     let store = redis_store::Options { address, password: None, database: 0, lease_database: 1 };

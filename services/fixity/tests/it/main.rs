@@ -28,7 +28,6 @@ impl World {
             version: "v3",
             user: "system@aptrust.org",
             key: "password",
-            api: registry::Api::Admin,
         };
         let client = registry::Client::new(settings, registry::Limits::default()).unwrap();
         Self { _registry: registry, nsqd, client }

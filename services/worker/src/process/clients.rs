@@ -11,7 +11,6 @@ impl Registry {
             version: self.api_version.as_str(),
             user: self.user.as_str(),
             key: self.key.expose(),
-            api: registry::Api::Admin,
         };
         registry::Client::new(settings, registry::Limits::default()).context("the settings of the Registry")
     }

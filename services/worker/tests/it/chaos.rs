@@ -5,7 +5,6 @@
 //! `CHAOS_ITEMS`, `CHAOS_SECONDS` and `CHAOS_OUTAGE_MS` make it larger than it is by default.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,11 +12,9 @@ use model::{Action, PremisEvent, Stage, Status, Time, Topic, WorkItem};
 use registry::Query;
 use rustix::process::Signal;
 use stack::nsq::{Lookupd, LookupdOptions, Nsqd};
+use stack::proxy::Proxy;
 use stack::redis::Redis;
 use stack::registry::{Fault, Fixtures, Registry};
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::time::sleep;
 use worker::{CancellationToken, Part, Pass, Scan as _, Sweep, Sweeper};
 
@@ -27,36 +24,6 @@ use crate::support::{Place, Running};
 const SETTLE: Duration = Duration::from_mins(4);
 /// What becomes of items, by the first word of their bag's name.
 const KINDS: [&str; 6] = ["works", "slow", "fails", "fatal", "panics", "cancelled"];
-
-/// A way to a server that can be cut.
-struct Proxy {
-    address: SocketAddr,
-    away: watch::Sender<bool>,
-}
-
-impl Proxy {
-    async fn to(server: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (away, cut) = watch::channel(false);
-        tokio::spawn(async move {
-            while let Ok((mut client, _)) = listener.accept().await {
-                let mut cut = cut.clone();
-                tokio::spawn(async move {
-                    if *cut.borrow() {
-                        return;
-                    }
-                    let Ok(mut server) = TcpStream::connect(server).await else { return };
-                    tokio::select! {
-                        _ = copy_bidirectional(&mut client, &mut server) => {}
-                        _ = cut.wait_for(|away| *away) => {}
-                    }
-                });
-            }
-        });
-        Self { address, away }
-    }
-}
 
 /// What is done to the servers, one after the other.
 #[derive(Debug, Clone, Copy)]
@@ -102,13 +69,8 @@ impl World {
         let options =
             stack::registry::Options { nsqd: Some(nsqd.http()), fixtures: Fixtures::People, ..Default::default() };
         let registry = Registry::start(options).unwrap();
-        let settings = registry::Settings {
-            url: &registry.url(),
-            version: "v3",
-            user: "system@aptrust.org",
-            key: "password",
-            api: registry::Api::Admin,
-        };
+        let settings =
+            registry::Settings { url: &registry.url(), version: "v3", user: "system@aptrust.org", key: "password" };
         let client = registry::Client::new(settings, registry::Limits::default()).unwrap();
         Self {
             registry: Arc::new(registry),
@@ -129,7 +91,7 @@ impl World {
             .set("PRESERV_REGISTRY_URL", &self.registry.url())
             .set("PRESERV_REGISTRY_API_USER", "system@aptrust.org")
             .set("PRESERV_REGISTRY_API_KEY", "password")
-            .set("REDIS_URL", &self.redis_way.address.to_string())
+            .set("REDIS_URL", &self.redis_way.address().to_string())
             .set("CLAIM_TTL", "2s")
             .set("WITNESS_WORKERS", "10")
             .set("WITNESS_BUFFER_SIZE", "10")
@@ -139,7 +101,7 @@ impl World {
         match trouble {
             Trouble::RegistryAway => self.registry.faults().add("/", Fault::Status(503), usize::MAX),
             Trouble::RegistryReadsOnly => self.registry.faults().add_for("PUT", "/", Fault::Status(503), usize::MAX),
-            Trouble::RedisAway => drop(self.redis_way.away.send_replace(true)),
+            Trouble::RedisAway => self.redis_way.take_away(),
             Trouble::NsqdAway | Trouble::NsqdForgets => {
                 if let Some(nsqd) = self.nsqd.take() {
                     nsqd.stop().await;
@@ -151,7 +113,7 @@ impl World {
     async fn end(&mut self, trouble: Trouble) {
         match trouble {
             Trouble::RegistryAway | Trouble::RegistryReadsOnly => self.registry.faults().clear(),
-            Trouble::RedisAway => drop(self.redis_way.away.send_replace(false)),
+            Trouble::RedisAway => self.redis_way.bring_back(),
             Trouble::NsqdAway => self.start_nsqd().await,
             Trouble::NsqdForgets => {
                 let data = self.nsqd_options.data.clone().unwrap();
