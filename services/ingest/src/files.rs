@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use failing::chain;
 use model::{IngestFile, ProcessingError};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
@@ -115,8 +116,7 @@ impl<W: FileWork> Walk<'_, W> {
         while !self.is_over() {
             let Some(page) = task.until_cancelled(pages.next()).await?.map_err(Stop::from)? else { break };
             for corrupt in page.corrupt {
-                let message = format!("{:#}", anyhow::Error::new(corrupt));
-                self.errors.push(self.error("", message, true));
+                self.errors.push(self.error("", chain(&corrupt).to_string(), true));
             }
             for file in page.files {
                 if !self.work.wants(&file) || self.in_work.contains(&file.identifier()) {

@@ -137,8 +137,11 @@ impl Versions {
             }
             Ok(Some(_)) => return Admit::Yes,
             Err(error) => {
-                let error = anyhow::Error::new(error);
-                tracing::warn!(work_item_id = item.id, "whether the tar is still there could not be seen: {error:#}");
+                tracing::warn!(
+                    work_item_id = item.id,
+                    "whether the tar is still there could not be seen: {}",
+                    failing::chain(&error)
+                );
                 return Admit::Yes;
             }
         };

@@ -2,6 +2,8 @@
 //! it is looked up before it is sent again. The database keeps two of one name apart, so that a request which is carried out
 //! late is found out too.
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use model::{GenericFile, IntellectualObject, PremisEvent};
 
@@ -41,14 +43,14 @@ impl<T> Standing<T> {
 impl Client {
     /// Records an event once, and returns what stands. Its UUID is ours, so that what has it is ours as well.
     pub async fn create_event_once(&self, event: &PremisEvent) -> Result<PremisEvent, Error> {
-        let find = async || self.event(&event.identifier).await;
-        Ok(self.once(async || self.create_event(event).await, find).await?.0)
+        let find = || self.event(&event.identifier).boxed();
+        Ok(self.once(|| self.create_event(event).boxed(), find).await?.0)
     }
 
     /// Creates an object once. One that stands is ours if it is of the same institution, bag (by its ETag) and state.
     pub async fn create_object_once(&self, object: &IntellectualObject) -> Result<Standing<IntellectualObject>, Error> {
-        let find = async || self.object(&object.identifier).await;
-        let (standing, found) = self.once(async || self.save_object(object).await, find).await?;
+        let find = || self.object(&object.identifier).boxed();
+        let (standing, found) = self.once(|| self.save_object(object).boxed(), find).await?;
         Ok(Standing::judged(standing, |standing| {
             let key = |object: &IntellectualObject| (object.institution_id, object.etag.clone(), object.state.clone());
             found == Found::Made || key(standing) == key(object)
@@ -103,21 +105,23 @@ impl Client {
 
     /// What stands of these files, in their order.
     async fn find_files(&self, files: &[GenericFile]) -> Result<Vec<Option<Standing<GenericFile>>>, Error> {
-        let lookups = files.iter().map(|file| async move {
-            match self.file(&file.identifier).await {
-                Ok(known) => Ok(Some(Standing::judged(known, |known| is_same(known, file)))),
-                Err(error) if error.is_not_found() => Ok(None),
-                Err(error) => Err(error),
-            }
-        });
+        let lookups = files.iter().map(|file| self.find_file(file).boxed());
         stream::iter(lookups).buffered(LOOKUPS).try_collect().await
     }
 
-    /// Creates one record, or finds it.
-    async fn once<T>(
+    async fn find_file(&self, file: &GenericFile) -> Result<Option<Standing<GenericFile>>, Error> {
+        match self.file(&file.identifier).await {
+            Ok(known) => Ok(Some(Standing::judged(known, |known| is_same(known, file)))),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Creates one record, or finds it. The futures are boxed: those of closures could not be sent to another thread.
+    async fn once<'f, T>(
         &self,
-        create: impl AsyncFn() -> Result<T, Error>,
-        find: impl AsyncFn() -> Result<T, Error>,
+        create: impl Fn() -> BoxFuture<'f, Result<T, Error>>,
+        find: impl Fn() -> BoxFuture<'f, Result<T, Error>>,
     ) -> Result<(T, Found), Error> {
         let mut tried = 1;
         loop {

@@ -30,26 +30,15 @@ impl ItemStage for Witness {
         let pause = Duration::from_millis(if item.name.starts_with("slow") { 5000 } else { 50 });
         task.until_cancelled(tokio::time::sleep(pause)).await?;
         // The event has the same identifier every time, so that a worker that died after it was recorded is found out.
-        let identifier = format!("{:08x}-0000-4000-8000-000000000000", item.id);
-        match task.registry.event(&identifier).await {
-            Ok(_) => {}
-            Err(error) if error.is_not_found() => {
-                let event = PremisEvent {
-                    identifier,
-                    event_type: EventType::Ingestion,
-                    date_time: Time::now(),
-                    institution_id: item.institution_id,
-                    detail: "Witnessed".to_owned(),
-                    ..PremisEvent::default()
-                };
-                match task.registry.create_event(&event).await {
-                    Ok(_) => {}
-                    Err(error) if error.is_duplicate() => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            Err(error) => return Err(error.into()),
-        }
+        let event = PremisEvent {
+            identifier: format!("{:08x}-0000-4000-8000-000000000000", item.id),
+            event_type: EventType::Ingestion,
+            date_time: Time::now(),
+            institution_id: item.institution_id,
+            detail: "Witnessed".to_owned(),
+            ..PremisEvent::default()
+        };
+        task.registry.create_event_once(&event).await?;
         Ok(Done::default())
     }
 }

@@ -25,18 +25,21 @@ pub(crate) mod task;
 pub(crate) mod worker;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Error, Result};
+use failing::chain;
 use model::{Status, Time, Topic, WorkItem, WorkResult};
 use nsq::Name;
-use redis_store::{ClaimTaken, Claimant, Held, Trouble};
+use redis_store::{ClaimTaken, Claimant, Held, Store, Trouble};
+use tokio::time::{MissedTickBehavior, interval};
 
 use self::admission::{Admission, Admit, AsItSays};
 use self::error::{Aside, may_pass};
 use self::outcome::Outcome;
 use self::task::{Announcement, ItemStage, Task};
 use self::worker::{Clients, ItemPlan};
+use crate::process::health::Heartbeat;
 use crate::process::host;
 use crate::process::program::Context;
 use crate::queue::messages::{Answer, Delivery, Handler, Messages};
@@ -51,6 +54,8 @@ const OTHER_WORKER: Duration = Duration::from_mins(5);
 const MOST_DEATHS: u32 = 10;
 /// How long a Go worker may say that it works on an item before that is no reason to keep a message for it (rulings A.3).
 pub(crate) const GO_CLAIM: time::Duration = time::Duration::DAY;
+/// How often it is asked whether Redis answers.
+const LOOK_AT_REDIS: Duration = Duration::from_secs(10);
 /// A message that comes earlier than this before its time is not the one that was published for that time.
 const EARLY: Duration = Duration::from_secs(2);
 
@@ -74,7 +79,23 @@ impl<S> Context<ItemPlan, S> {
             memory: memory_of(&stage),
         };
         let (node, pid) = (host::name(), i64::from(std::process::id()));
-        messages.run(Items(Arc::new(ItemLoop { stage, admission, plan, clients, node, pid }))).await
+        let (store, heartbeat) = (clients.store.clone(), messages.heartbeat.clone());
+        let items = Items(Arc::new(ItemLoop { stage, admission, plan, clients, node, pid }));
+        tokio::select! {
+            ended = messages.run(items) => ended,
+            () = tell_of_redis(store, heartbeat) => Ok(()),
+        }
+    }
+}
+
+/// Without Redis claims are lost and all work stops: `--health` says so after a while.
+async fn tell_of_redis(store: Store, heartbeat: Heartbeat) {
+    let mut tick = interval(LOOK_AT_REDIS);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let since = store.failing_for().and_then(|lasted| Instant::now().checked_sub(lasted));
+        heartbeat.troubled("Redis", since);
     }
 }
 
@@ -372,8 +393,7 @@ fn postponed(id: i64, error: &Error) -> Answer {
 /// A claim that cannot be released dies by itself.
 async fn release(held: Held) {
     if let Err(error) = held.release().await {
-        let error = Error::new(error);
-        tracing::warn!("a claim or lock could not be released and ends by itself: {error:#}");
+        tracing::warn!("a claim or lock could not be released and ends by itself: {}", chain(&error));
     }
 }
 

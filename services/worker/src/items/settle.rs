@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Error, Result};
+use failing::Backoff;
 use model::WorkItem;
 use redis_store::ClaimTaken;
 use tokio::time::sleep;
@@ -17,9 +18,8 @@ use crate::items::admission::Admission;
 use crate::items::task::ItemStage;
 use crate::queue::messages::{Answer, Delivery};
 
-/// Bounds of the pause between two tries to write.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Between two tries to write.
+const PAUSE: Backoff = Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(30) };
 /// For how long it is still tried once the process is asked to stop.
 const LAST_TRIES: Duration = Duration::from_secs(30);
 
@@ -71,11 +71,10 @@ impl<S: ItemStage, A: Admission> ItemLoop<S, A> {
                 outcome = Outcome::Refused(format!("The outcome cannot be saved: {error:#}."));
                 continue;
             }
-            let pause = LONGEST_PAUSE.min(FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(tries)));
-            tries = tries.saturating_add(1);
+            tries = u32::saturating_add(tries, 1);
             tracing::warn!(work_item_id = id, tries, "the outcome of WorkItem {id} cannot be saved yet: {error:#}");
             tokio::select! {
-                () = sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)) => {}
+                () = sleep(PAUSE.after(tries)) => {}
                 () = &mut last_tries => {
                     tracing::error!(work_item_id = id, "the outcome of WorkItem {id} is lost, and it will be worked on again");
                     case.leave();

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use failing::chain;
 use nsq::{Consumer, LONGEST_DEFERRAL, Lookup, Message, Name, Options, Publisher, Source};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -335,8 +336,7 @@ impl<H: Handler> Shared<H> {
         match self.publisher.publish_deferred(&self.topic, body.to_vec(), delay.min(LONGEST_DEFERRAL)).await {
             Ok(()) => true,
             Err(error) => {
-                let error = anyhow::Error::new(error);
-                tracing::error!(topic = self.topic.as_str(), "cannot publish {}: {error:#}", shown(body));
+                tracing::error!(topic = self.topic.as_str(), "cannot publish {}: {}", shown(body), chain(&error));
                 false
             }
         }
@@ -365,8 +365,7 @@ async fn tell_backlog(service: &'static str, lookup: Lookup, topic: Name, channe
             Ok(value) => metrics.write(Metric::BacklogPerTask(value)),
             // No line: a false zero would scale in.
             Err(error) => {
-                let error = anyhow::Error::new(error);
-                tracing::warn!(topic = topic.as_str(), "the backlog cannot be found out: {error:#}");
+                tracing::warn!(topic = topic.as_str(), "the backlog cannot be found out: {}", chain(&error));
             }
         }
     }

@@ -4,7 +4,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, Error, Result, bail};
+use anyhow::{Context as _, Error, Result, anyhow, bail};
+use failing::chain;
 use redis_store::{LeaseName, LeaseTaken, Owner, Store};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
@@ -180,13 +181,12 @@ impl<S: Scan> Scans<S> {
         let ended: Result<(), Error> = tokio::select! {
             passed = &mut passing => passed.unwrap_or_else(|error| Err(broken(&error))),
             loss = lease.lost() => Err(Error::new(loss).context("the lease for this run was lost")),
-            () = pass.stalled(limits.stall) => Err(anyhow::anyhow!("it did not get on for {} s", limits.stall.as_secs())),
-            () = tokio::time::sleep(limits.part) => Err(anyhow::anyhow!("it took longer than {} s", limits.part.as_secs())),
+            () = pass.stalled(limits.stall) => Err(anyhow!("it did not get on for {} s", limits.stall.as_secs())),
+            () = tokio::time::sleep(limits.part) => Err(anyhow!("it took longer than {} s", limits.part.as_secs())),
         };
         end(&pass.cancelled, passing).await;
         if let Err(error) = lease.release().await {
-            let error = Error::new(error);
-            tracing::warn!("the lease of this run could not be released and ends by itself: {error:#}");
+            tracing::warn!("the lease of this run could not be released and ends by itself: {}", chain(&error));
         }
         ended.map(|()| Passed::Done)
     }
@@ -219,7 +219,7 @@ async fn end(cancelled: &CancellationToken, mut passing: JoinHandle<Result<()>>)
 
 fn broken(error: &JoinError) -> Error {
     // The panic itself was logged where it happened.
-    anyhow::anyhow!("the pass was cut short: {error}")
+    anyhow!("the pass was cut short: {error}")
 }
 
 #[cfg(test)]
