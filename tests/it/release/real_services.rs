@@ -11,7 +11,7 @@ use crate::support::registry::Registry;
 use crate::support::{program, root, skip, wait_for, xtask};
 
 /// A release of this checkout into OCI layouts, made once: the folder and the manifest.
-fn released() -> &'static (std::path::PathBuf, Value) {
+pub(crate) fn released() -> &'static (std::path::PathBuf, Value) {
     static RELEASED: OnceLock<(std::path::PathBuf, Value)> = OnceLock::new();
     RELEASED.get_or_init(|| {
         let args =
@@ -64,7 +64,8 @@ fn all_17_run_from_their_images_as_the_unprivileged_user() {
         Err(reason) => return skip(test, &reason),
     };
     released();
-    let args = ["release", "--allow-unfinished", "--allow-dirty", "--branch", "test", "--quiet", "--registry"];
+    // A tag of its own: what `released` left is being read by others.
+    let args = ["release", "--allow-unfinished", "--allow-dirty", "--branch", "images", "--quiet", "--registry"];
     let ran = run(xtask().args(args).arg(registry.name())).succeeds();
     let references: Vec<&str> = ran.stdout.lines().collect();
     assert_eq!(references.len(), 17);
