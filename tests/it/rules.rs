@@ -285,7 +285,8 @@ fn sources(extension: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-fn members() -> Vec<Value> {
+/// The packages of this workspace, as cargo tells them.
+pub(crate) fn members() -> Vec<Value> {
     list(&metadata(&["--no-deps"]), "packages").to_vec()
 }
 

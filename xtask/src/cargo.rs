@@ -231,6 +231,8 @@ pub(crate) fn build(wanted: &Wanted<'_>, toolchain: &Toolchain, ui: &Ui) -> Resu
     struct Target {
         name: String,
     }
+    // Where cargo keeps the sources of others is hidden; the checkout needs no such flag, since cargo compiles what is in it by
+    // relative paths. So the flags are the same in every checkout, and what others wrote need not be compiled for each.
     let flags =
         ["-Ctarget-feature=+crt-static".to_owned(), format!("--remap-path-prefix={}=/cargo", cargo_home()?.display())];
     let Wanted { root, target, package, names, compilations } = *wanted;

@@ -5,6 +5,7 @@
 
 mod build;
 pub(crate) mod manifest;
+mod outcomes;
 mod publish;
 mod sbom;
 mod tag;
@@ -243,7 +244,7 @@ fn plan(preflight: &Preflight, args: &cli::Release, catalog: &Catalog, registry:
             Some(Lookup::Absent) | None => None,
         })
     })?;
-    let stands = publish::all_or_list("asking the registry", &catalog.services, stands)?;
+    let stands = outcomes::all_or_list("asking the registry", &catalog.services, stands)?;
     let mut rows = vec![vec!["SERVICE".to_owned(), "PLAN".to_owned(), "REFERENCE".to_owned()]];
     let mut images = Vec::new();
     for (service, stands) in catalog.services.iter().zip(stands) {

@@ -11,7 +11,7 @@ use crate::catalog::{APPS, Catalog};
 use crate::elf;
 use crate::image::{self, Image, MAX_COMPRESSED_BYTES, Platform};
 use crate::process::{self, Process};
-use crate::release::publish::all_or_list;
+use crate::release::outcomes::all_or_list;
 use crate::release::sbom::Packages;
 use crate::ui::{Ui, megabytes};
 
