@@ -55,7 +55,7 @@ pub(crate) fn run(dry_run: bool, ui: &Ui) -> Result<Exit> {
 
     title(ui, "1. A release, into OCI layouts");
     git::clone_head(&catalog.root, &stage.checkout)?;
-    let manifest = stage.manifest(&stage.released(&catalog)?)?;
+    let manifest = answered(&stage.released(&catalog)?)?;
 
     title(ui, "2. The template is pinned to it");
     let before = fs::read_to_string(stage.checkout.join(TEMPLATE))?;
@@ -145,24 +145,6 @@ impl Stage<'_> {
         Ok(self.target.join("xtask/release").join(&tag).join(format!("release-{tag}.json")))
     }
 
-    /// A release's manifest with the digests that a registry would have answered: those of the layouts beside it.
-    fn manifest(&self, path: &Path) -> Result<Value> {
-        let folder = path.parent().context("a file has a folder")?;
-        let read = |path: PathBuf| -> Result<Value> {
-            let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-            serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))
-        };
-        let mut manifest = read(path.to_owned())?;
-        manifest["published"] = true.into();
-        for image in manifest["images"].as_array_mut().into_iter().flatten() {
-            let service = image["service"].as_str().unwrap_or_default();
-            let manifest_digest = read(folder.join(service).join("index.json"))?["manifests"][0]["digest"].clone();
-            image["platforms"][0]["manifest_digest"] = manifest_digest.clone();
-            image["digest"] = manifest_digest;
-        }
-        Ok(manifest)
-    }
-
     /// Pins the clone's template to a release, commits it, and returns its text.
     fn pin(&self, manifest: &Value, name: &str) -> Result<String> {
         let mut manifest = manifest.clone();
@@ -224,6 +206,24 @@ impl Stage<'_> {
         }
         Ok(parameters)
     }
+}
+
+/// A release's manifest with the digests that a registry would have answered: those of the layouts beside it.
+fn answered(path: &Path) -> Result<Value> {
+    let folder = path.parent().context("a file has a folder")?;
+    let read = |path: PathBuf| -> Result<Value> {
+        let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))
+    };
+    let mut manifest = read(path.to_owned())?;
+    manifest["published"] = true.into();
+    for image in manifest["images"].as_array_mut().into_iter().flatten() {
+        let service = image["service"].as_str().unwrap_or_default();
+        let manifest_digest = read(folder.join(service).join("index.json"))?["manifests"][0]["digest"].clone();
+        image["platforms"][0]["manifest_digest"] = manifest_digest.clone();
+        image["digest"] = manifest_digest;
+    }
+    Ok(manifest)
 }
 
 /// What the template imports from other stacks, with a value each.
