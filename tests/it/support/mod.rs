@@ -15,11 +15,11 @@ pub(crate) fn root() -> &'static Path {
 /// A program of this workspace: xtask or a service. `test-all` has compiled them all and says where; in a run by hand its package is
 /// built when the first test asks for it.
 pub(crate) fn program(name: &str) -> PathBuf {
+    static XTASK: OnceLock<()> = OnceLock::new();
+    static APPS: OnceLock<()> = OnceLock::new();
     if let Some(folder) = std::env::var_os("XTASK_PROGRAMS") {
         return PathBuf::from(folder).join(name);
     }
-    static XTASK: OnceLock<()> = OnceLock::new();
-    static APPS: OnceLock<()> = OnceLock::new();
     let (built, package) = if name == "xtask" { (&XTASK, "xtask") } else { (&APPS, "apps") };
     built.get_or_init(|| {
         let args = ["build", "--quiet", "--package", package];
