@@ -3,30 +3,23 @@
 
 use anyhow::Result;
 
-use crate::cargo;
 use crate::catalog::Catalog;
 use crate::exit::Exit;
+use crate::process::Process;
+use crate::programs::Programs;
 use crate::ui::Ui;
 
-const PACKAGE: &str = "xtask-deploy";
-/// The packages that its first compilation goes through, for the progress bar.
-const PACKAGES: u64 = 224;
+/// The deployer's package and program.
+pub(crate) const PROGRAM: &str = "xtask-deploy";
+/// What its first compilation goes through.
+pub(crate) const PACKAGES: u64 = 224;
+pub(crate) const NOTICE: &str =
+    "Compiling the deployer with the AWS SDK. Once; it takes about five minutes on two cores, less on more.";
 
 /// Ends in the other program; returns only if that could not be started.
 pub(crate) fn hand_over(ui: &Ui) -> Result<Exit> {
     let catalog = Catalog::load()?;
-    if catalog.target.join("debug").join(PACKAGE).exists() {
-        // A compile error is told here, with our exit code and record, and not by the cargo that takes this process's place.
-        cargo::build_quietly(&[PACKAGE])?;
-    } else {
-        compile(&[PACKAGE], ui)?;
-    }
-    let args = std::env::args_os().skip(1);
-    Err(cargo::command().args(["run", "--quiet", "--package", PACKAGE, "--"]).args(args).replace_this_process())
-}
-
-/// Builds the deployer, and what else is asked for, showing how far it is.
-pub(crate) fn compile(packages: &[&str], ui: &Ui) -> Result<()> {
-    ui.say("Compiling the deployer with the AWS SDK. Once; it takes about five minutes on two cores, less on more.");
-    cargo::build_visibly(packages, PACKAGES, ui)
+    let programs = Programs { packages: &[PROGRAM], known_by: PROGRAM, expected: PACKAGES, notice: NOTICE };
+    let program = programs.compile(&catalog, ui)?.join(PROGRAM);
+    Err(Process::new(program).args(std::env::args_os().skip(1)).replace_this_process())
 }

@@ -15,8 +15,10 @@ mod elf;
 pub mod exit;
 pub mod files;
 pub mod git;
+pub mod help;
 mod image;
 pub mod process;
+mod programs;
 mod rehearse;
 mod release;
 mod test_all;
@@ -35,11 +37,11 @@ use ui::Ui;
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return cli::usage(&error).into(),
+        Err(error) => return help::usage(&error).into(),
     };
     process::watch_signals(cli.global.timeout);
     let Some(command) = cli.command else {
-        return cli::overview(&cli.global).into();
+        return help::overview(&cli.global).into();
     };
     let ui = Ui::new(command.name(), &cli.global);
     let outcome = match command {
