@@ -3,8 +3,9 @@
 
 use std::collections::HashSet;
 
-use crate::check::{Facts, Options, Payload, Rules, check_bag};
+use crate::check::{Options, Rules, check_bag};
 use crate::check_file::{Declared, Digest, FileChecker, FileRecord, Manifest, is_digest};
+use crate::facts::{Facts, Payload};
 use crate::fetch::FetchParser;
 use crate::finding::{Finding, Place, Problem, Severity, Verdict};
 use crate::interner::Interner;

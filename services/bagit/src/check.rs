@@ -1,6 +1,7 @@
 //! The checks of a bag as a whole: what the profile demands, in the order in which APTrust's depositors are told, and what
 //! the RFC demands beyond it (`rfc`). Single files are for `check_file`.
 
+use crate::facts::Facts;
 use crate::finding::{Finding, Place, Problem, Report, Verdict};
 use crate::path::First;
 use crate::profile::{Fetch, Occurrence, Presence, Profile, Serialization};
@@ -8,32 +9,6 @@ use crate::syntax::Syntax;
 use crate::tags::{Tag, Tags as _};
 use crate::version::Version;
 use crate::{fold, rfc};
-
-/// What is known of a bag as a whole when all its files have been seen.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Facts<'a> {
-    /// The media type of the file that holds the bag; `None` for a folder.
-    pub serialization: Option<&'a str>,
-    /// Whether there is a `fetch.txt`.
-    pub has_fetch: bool,
-    /// The algorithms of the payload manifests.
-    pub manifests: &'a [String],
-    /// The algorithms of the tag manifests.
-    pub tag_manifests: &'a [String],
-    /// The paths of the tag files.
-    pub tag_files: &'a [String],
-    /// The tags of `bagit.txt`, `bag-info.txt` and the files that the profile names, in the order of the files.
-    pub tags: &'a [Tag],
-    /// Looked at by [`Rules::Rfc`] only.
-    pub payload: Payload,
-}
-
-/// The payload files that are there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Payload {
-    pub bytes: u64,
-    pub files: u64,
-}
 
 /// Which rules hold. The default is the RFC; [`Options::aptrust`] is what APTrust's services do.
 #[derive(Debug, Clone)]

@@ -1,7 +1,8 @@
 //! The checks of a single file: its name, and what the manifests say of it. Each file is judged by itself, so that a
 //! million of them can be gone through in any order and in batches.
 
-use crate::check::{Facts, NameRule, Options, Rules};
+use crate::check::{NameRule, Options, Rules};
+use crate::facts::Facts;
 use crate::finding::{Finding, Place, Problem, Report, Severity, Verdict};
 use crate::path::{is_of_the_system, is_unprintable, leads_out};
 use crate::role::{Role, digest_length};

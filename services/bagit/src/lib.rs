@@ -10,6 +10,7 @@ pub mod aptrust;
 mod bag;
 mod check;
 mod check_file;
+mod facts;
 mod fetch;
 mod finding;
 mod fold;
@@ -26,8 +27,9 @@ mod utf16;
 mod version;
 
 pub use bag::Bag;
-pub use check::{Facts, NameRule, Options, Payload, Rules, check_bag};
+pub use check::{NameRule, Options, Rules, check_bag};
 pub use check_file::{Declared, Digest, FileChecker, FileRecord, Manifest};
+pub use facts::{Facts, Payload};
 pub use fetch::{FetchEntry, FetchParser};
 pub use finding::{Finding, Messages, Place, Problem, Severity, Verdict};
 pub use lines::TooLong;

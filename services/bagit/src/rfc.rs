@@ -1,6 +1,6 @@
 //! What the RFC demands of a bag as a whole, whatever the profile: the declaration, the totals, the tag manifest.
 
-use crate::check::{Facts, Payload};
+use crate::facts::{Facts, Payload};
 use crate::finding::{Place, Problem, Report};
 use crate::tags::{Tag, Tags as _};
 use crate::version::Version;

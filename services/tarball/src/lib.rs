@@ -13,6 +13,7 @@
 //! ones and needs all the extensions of an entry in one piece; `tar` and its relatives do their own I/O, copy, and take the
 //! maps of PAX sparse files for their contents.
 
+mod decimal;
 mod error;
 mod header;
 mod parser;

@@ -5,6 +5,7 @@ use std::str;
 use time::OffsetDateTime;
 use time::macros::datetime;
 
+use crate::decimal::decimal;
 use crate::error::Fault;
 use crate::sparse::Records;
 
@@ -51,14 +52,6 @@ fn record(records: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let equals = text.iter().position(|byte| *byte == b'=')?;
     let (key, value) = (&text[..equals], &text[equals + 1..]);
     (!key.is_empty() && !key.contains(&0)).then_some((key, value, rest))
-}
-
-/// Digits only, below 2^63.
-pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    str::from_utf8(digits).ok()?.parse::<i64>().ok()?.try_into().ok()
 }
 
 /// `[-]seconds[.fraction]`, of which nine digits count. `None` if it is no time.

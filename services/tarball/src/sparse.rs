@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use crate::decimal::decimal;
 use crate::error::Fault;
-use crate::pax::decimal;
 
 /// What the extended header says of a sparse file.
 #[derive(Debug, Default)]

@@ -8,5 +8,6 @@ mod bags;
 mod cases;
 mod conformance;
 mod properties;
+mod readme;
 mod rfc;
 mod support;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::process::program::Limits;
+use crate::process::limits::Limits;
 
 /// The sign of life of a process. Clones share it.
 #[derive(Debug, Clone)]

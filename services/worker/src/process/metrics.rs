@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 
-use crate::process::{ecs, telemetry};
+use crate::process::{ecs, stdout};
 
 /// Where this task's metrics belong.
 #[derive(Debug, Clone)]
@@ -33,7 +33,7 @@ impl Metrics {
 
     /// Writes the metric's line to stdout, between the log's.
     pub(crate) fn write(&self, metric: Metric) {
-        telemetry::write(&self.line(metric, SystemTime::now()));
+        stdout::write(&self.line(metric, SystemTime::now()));
     }
 
     fn line(&self, metric: Metric, at: SystemTime) -> String {

@@ -2,8 +2,6 @@
 //! `items/worker.rs` and `scan/scanner.rs`.
 
 use std::pin::Pin;
-use std::time::Duration;
-
 use crate::process::command_line::{Arguments, Flag, Operand};
 use crate::process::health::Heartbeat;
 use crate::process::identity::Identity;
@@ -45,26 +43,6 @@ pub struct Context<P, S> {
     pub shutdown: CancellationToken,
     /// The main loop calls [`Heartbeat::beat`] at least three times within [`Limits::stale_after`].
     pub heartbeat: Heartbeat,
-}
-
-/// How long a program may take.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// From the first signal to the end of the process.
-    pub drain: Duration,
-    /// From the main loop's last sign of life until the process counts as unhealthy.
-    pub stale_after: Duration,
-    /// From the first failure of a client that is [`Heartbeat::troubled`] until the process counts as unhealthy.
-    pub troubled_after: Duration,
-}
-
-impl Limits {
-    /// What services run with. ECS kills a task 120 s after SIGTERM.
-    pub const STANDARD: Self = Self {
-        drain: Duration::from_secs(110),
-        stale_after: Duration::from_secs(90),
-        troubled_after: Duration::from_mins(5),
-    };
 }
 
 /// A kind of program: the flags and settings that go with what it waits for.

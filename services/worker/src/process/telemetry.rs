@@ -10,8 +10,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use tracing::level_filters::LevelFilter;
-use tracing::{Subscriber, dispatcher};
-use tracing_subscriber::Layer;
+use tracing_subscriber::Layer as _;
 use tracing_subscriber::fmt::layer;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -20,6 +19,7 @@ use crate::process::lines::Lines;
 use crate::process::metrics::{Metric, Metrics};
 use crate::process::output::PATIENCE;
 use crate::process::settings::{LogLevel, LogTarget, Logging};
+use crate::process::stdout::Stdout;
 
 /// The log of the process, until it ends.
 #[derive(Debug, Clone)]
@@ -27,7 +27,7 @@ use crate::process::settings::{LogLevel, LogTarget, Logging};
 pub(crate) struct Telemetry {
     log: Arc<Lines>,
     /// The same, unless the log goes to a file. Metrics are written here.
-    stdout: Arc<Lines>,
+    stdout: Stdout,
     metrics: Arc<OnceLock<Metrics>>,
 }
 
@@ -50,8 +50,9 @@ impl Telemetry {
             LogTarget::Stdout if io::stdout().is_terminal() => lines.boxed(),
             _ => lines.json().flatten_event(true).boxed(),
         };
-        let telemetry = Self { log, stdout, metrics };
-        let subscriber = tracing_subscriber::registry().with(lines).with(filter(logging.level)).with(telemetry.clone());
+        let telemetry = Self { log, stdout: Stdout(stdout), metrics };
+        let subscriber =
+            tracing_subscriber::registry().with(lines).with(filter(logging.level)).with(telemetry.stdout.clone());
         subscriber.try_init().context("starting the log")?;
         std::panic::set_hook(Box::new(|panic| {
             let place = panic.location().map(ToString::to_string);
@@ -70,22 +71,10 @@ impl Telemetry {
     /// Waits for the last lines to be taken, two seconds at most.
     pub(crate) fn end(self) {
         let deadline = Instant::now() + PATIENCE;
-        for lines in [self.log, self.stdout] {
+        for lines in [self.log, self.stdout.0] {
             lines.end(deadline.saturating_duration_since(Instant::now()));
         }
     }
-}
-
-/// It changes nothing of the log. As a part of the process's subscriber it is found by those who have a line for stdout.
-impl<S: Subscriber> Layer<S> for Telemetry {}
-
-/// Writes a line of another form than the log's to stdout. Nobody reads it where no log was started.
-pub(crate) fn write(line: &str) {
-    dispatcher::get_default(|subscriber| {
-        if let Some(telemetry) = subscriber.downcast_ref::<Telemetry>() {
-            telemetry.stdout.push(format!("{line}\n").as_bytes());
-        }
-    });
 }
 
 fn queue(name: &str, to: impl Write + Send + 'static, metrics: &Arc<OnceLock<Metrics>>) -> Result<Arc<Lines>> {
