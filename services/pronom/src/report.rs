@@ -126,44 +126,33 @@ impl fmt::Display for Which {
 #[non_exhaustive]
 pub enum Warning {
     NoMatch,
-    /// The evidence is too weak to choose, or a signature that should have been found was not.
-    Possibilities {
-        evidence: Evidence,
-        puids: Vec<String>,
-    },
+    /// The extension suggests these, and does not decide: a signature that should have been found was not, or there are
+    /// several without any.
+    Possibilities(Vec<String>),
     Only(Evidence),
     /// The format has extensions, and the file's is none of them.
     ExtensionMismatch,
 }
 
 /// Evidence that is weaker than a signature.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Evidence {
-    pub extension: bool,
-    pub text: bool,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Evidence {
+    Extension,
+    Text,
 }
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Warning::NoMatch => f.write_str("no match"),
-            Warning::Possibilities { evidence, puids } => {
-                write!(f, "no match; possibilities based on {evidence} are {}", puids.join(", "))
+            Warning::Possibilities(puids) => {
+                write!(f, "no match; possibilities based on extension are {}", puids.join(", "))
             }
-            Warning::Only(evidence) => write!(f, "match on {evidence} only"),
+            Warning::Only(Evidence::Extension) => f.write_str("match on extension only"),
+            Warning::Only(Evidence::Text) => f.write_str("match on text only"),
             Warning::ExtensionMismatch => f.write_str("extension mismatch"),
         }
-    }
-}
-
-impl fmt::Display for Evidence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match (self.extension, self.text) {
-            (true, true) => "extension and text",
-            (true, false) => "extension",
-            (false, true) => "text",
-            (false, false) => "",
-        })
     }
 }
 
@@ -198,10 +187,26 @@ pub(crate) struct Recorder {
 #[derive(Debug)]
 struct Candidate {
     format: u16,
-    evidence: Evidence,
     /// 0 if no signature was found; a later one has more.
     strength: u32,
+    text: bool,
+    extension: bool,
     basis: Vec<Basis>,
+}
+
+impl Candidate {
+    fn weight(&self) -> (u32, bool, bool) {
+        (self.strength, self.text, self.extension)
+    }
+
+    /// The evidence, if it is of one kind and weak. Name and content together are not.
+    fn weakness(&self) -> Option<Evidence> {
+        match self.weight() {
+            (0, false, _) => Some(Evidence::Extension),
+            (0, true, false) => Some(Evidence::Text),
+            _ => None,
+        }
+    }
 }
 
 /// What the recorder must know of the formats.
@@ -220,7 +225,7 @@ impl Recorder {
 
     pub(crate) fn name(&mut self, format: u16, basis: Basis) {
         let candidate = self.candidate(format);
-        candidate.evidence.extension = true;
+        candidate.extension = true;
         candidate.basis.push(basis);
     }
 
@@ -234,7 +239,7 @@ impl Recorder {
 
     pub(crate) fn text(&mut self, format: u16, encoding: Encoding) {
         let candidate = self.candidate(format);
-        candidate.evidence.text = true;
+        candidate.text = true;
         candidate.basis.push(Basis::Text(encoding));
     }
 
@@ -255,8 +260,7 @@ impl Recorder {
 
     fn candidate(&mut self, format: u16) -> &mut Candidate {
         let index = self.candidates.iter().position(|candidate| candidate.format == format).unwrap_or_else(|| {
-            let evidence = Evidence::default();
-            self.candidates.push(Candidate { format, evidence, strength: 0, basis: Vec::new() });
+            self.candidates.push(Candidate { format, strength: 0, text: false, extension: false, basis: Vec::new() });
             self.candidates.len() - 1
         });
         &mut self.candidates[index]
@@ -269,37 +273,33 @@ impl Recorder {
         named: Named,
         trouble: Option<Trouble>,
     ) -> Identification<'e> {
-        let weight = |candidate: &Candidate| {
-            (candidate.strength, candidate.evidence.text, candidate.evidence.extension)
-        };
-        self.candidates.sort_by_key(|candidate| std::cmp::Reverse(weight(candidate)));
+        self.candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.weight()));
         let Some(best) = self.candidates.first() else { return unknown(Warning::NoMatch, trouble) };
-        let best = if best.strength > 0 {
+        let weakness = best.weakness();
+        let best = if weakness.is_none() {
             self.candidates.swap_remove(0)
         } else {
-            let best = weight(best);
-            let by_text = best.1;
-            // Only the file's content makes it text, and a format that has a signature would have shown it.
-            let weak_text = |candidate: &Candidate| {
-                Some(candidate.format) == known.text && !by_text && trouble != Some(Trouble::Empty)
+            // Only its content makes a file text, and a format that has a signature would have shown it.
+            let is_nameless_text = |candidate: &Candidate| {
+                Some(candidate.format) == known.text && !candidate.text && trouble != Some(Trouble::Empty)
             };
-            let fits = |candidate: &&Candidate| {
-                (!by_text || weight(candidate) == best)
-                    && !weak_text(candidate)
+            let fits = |candidate: &Candidate| {
+                candidate.weakness() == weakness
+                    && !is_nameless_text(candidate)
                     && !known.has_signature[usize::from(candidate.format)]
             };
             let mut fitting = self.candidates.iter().enumerate().filter(|(_, candidate)| fits(candidate));
             match (fitting.next(), fitting.next()) {
                 (Some((index, _)), None) => self.candidates.swap_remove(index),
-                _ => return self.undecided(known, trouble),
+                _ => {
+                    let puid = |candidate: &Candidate| known.formats[usize::from(candidate.format)].puid.clone();
+                    return unknown(Warning::Possibilities(self.candidates.iter().map(puid).collect()), trouble);
+                }
             }
         };
         let format = &known.formats[usize::from(best.format)];
-        let mut warnings = Vec::new();
-        if best.strength == 0 {
-            warnings.push(Warning::Only(best.evidence));
-        }
-        if named == Named::Yes && !best.evidence.extension && !format.extensions.is_empty() {
+        let mut warnings: Vec<Warning> = weakness.map(Warning::Only).into_iter().collect();
+        if named == Named::Yes && !best.extension && !format.extensions.is_empty() {
             warnings.push(Warning::ExtensionMismatch);
         }
         Identification {
@@ -311,15 +311,6 @@ impl Recorder {
             warnings,
             trouble,
         }
-    }
-
-    fn undecided<'e>(&self, known: &Known<'e>, trouble: Option<Trouble>) -> Identification<'e> {
-        let evidence = self.candidates.iter().fold(Evidence::default(), |sum, candidate| Evidence {
-            extension: sum.extension || candidate.evidence.extension,
-            text: sum.text || candidate.evidence.text,
-        });
-        let puids = self.candidates.iter().map(|candidate| known.formats[usize::from(candidate.format)].puid.clone());
-        unknown(Warning::Possibilities { evidence, puids: puids.collect() }, trouble)
     }
 }
 

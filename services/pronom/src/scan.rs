@@ -149,7 +149,7 @@ impl Search {
         }
         let automaton = AhoCorasick::builder()
             .match_kind(MatchKind::Standard)
-            .kind(Some(AhoCorasickKind::DFA))
+            .kind(Some(AhoCorasickKind::NoncontiguousNFA))
             .build(&literals)
             .ok()?;
         let longest = literals.iter().map(|literal| literal.len()).max()?;

@@ -49,7 +49,7 @@ pub(crate) enum Kind {
     Plain,
     /// It is not: siegfried tries these before anything else.
     Early,
-    /// Too many ways to match it: siegfried does not cut it, and reports it as beginning with the file.
+    /// Too many ways to match it: siegfried does not cut it, and reports it as beginning (or ending) with the file.
     Whole,
 }
 
@@ -114,8 +114,10 @@ pub(crate) struct Match {
 pub(crate) struct When {
     pass: u8,
     position: usize,
-    /// Of two keys that end together the longer is noticed first.
+    /// Of two keys that end together the longer is noticed first,
     length: Reverse<usize>,
+    /// and of equal ones that which is all there is to look for.
+    has_more: bool,
 }
 
 /// One segment that was found. Places count from the start of head or tail.
@@ -231,8 +233,12 @@ impl Segment {
             left.step(0, key_start, &mut |start| {
                 right.step(0, key_end, &mut |stop| {
                     if in_reach(start, stop) {
-                        let start = if self.kind == Kind::Whole && !at_the_end { 0 } else { start };
-                        enough = visit(Hit { start, end: stop, when: self.when(data, key_start, key_end) });
+                        let (start, end) = match (self.kind, at_the_end) {
+                            (Kind::Whole, false) => (0, stop),
+                            (Kind::Whole, true) => (start, data.len()),
+                            _ => (start, stop),
+                        };
+                        enough = visit(Hit { start, end, when: self.when(data, key_start, key_end) });
                     }
                     enough || !all
                 })
@@ -248,7 +254,8 @@ impl Segment {
             (true, Kind::Plain) => (2, data.len() - key_start),
             (true, _) => (2, 0),
         };
-        When { pass, position, length: Reverse(key_end - key_start) }
+        let has_more = self.key.len() < self.patterns.len();
+        When { pass, position, length: Reverse(key_end - key_start), has_more }
     }
 
     /// Calls `visit` with start and end of each key whose distance is in low..=high, the nearest first.

@@ -43,14 +43,19 @@ impl Frame {
         matches!(self.link, Link::Next | Link::Ending)
     }
 
+    /// How far it is from the frame before it, if the one is measured from the other.
+    fn behind_frame(&self, before: &Frame) -> Option<Reach> {
+        match self.link {
+            Link::Previous => Some(self.reach),
+            Link::Next | Link::Ending if before.link == Link::Next => Some(before.reach),
+            _ => None,
+        }
+    }
+
     /// Whether it is so near to the frame before it that both can be in one segment. What is left of the allowances is kept
     /// in them; `None` allows any distance but an open one.
     fn is_near(&self, before: &Frame, allowance: &mut Option<(u32, u32)>) -> bool {
-        let reach = match self.link {
-            Link::Previous => self.reach,
-            Link::Next | Link::Ending if before.link == Link::Next => before.reach,
-            _ => return false,
-        };
+        let Some(reach) = self.behind_frame(before) else { return false };
         let Some(max) = reach.max else { return false };
         let Some((distance, range)) = allowance else { return true };
         if max > *distance || max - reach.min > *range {
@@ -359,12 +364,15 @@ fn is_costly(frames: &[Frame]) -> bool {
 
 /// Whether many blocks of a segment, that is, frames at fixed distances, equal the one before.
 fn is_repetitive(frames: &[Frame]) -> bool {
-    let mut blocks: Vec<Vec<(Reach, &Pattern)>> = Vec::new();
-    for frame in frames {
-        let fixed = frame.reach.exact().is_some() && frame.pattern.length().0 == frame.pattern.length().1;
-        match blocks.last_mut() {
-            Some(block) if fixed && frame.link == Link::Previous => block.push((frame.reach, &frame.pattern)),
-            _ => blocks.push(vec![(Reach { min: 0, max: Some(0) }, &frame.pattern)]),
+    let has_fixed_length = |frame: &Frame| frame.pattern.length().0 == frame.pattern.length().1;
+    let mut blocks: Vec<Vec<(u32, &Pattern)>> = Vec::new();
+    for (index, frame) in frames.iter().enumerate() {
+        let before = index.checked_sub(1).map(|before| &frames[before]);
+        let fixed = before.filter(|before| has_fixed_length(before) && has_fixed_length(frame));
+        let distance = fixed.and_then(|before| frame.behind_frame(before)).and_then(Reach::exact);
+        match (distance, blocks.last_mut()) {
+            (Some(distance), Some(block)) => block.push((distance, &frame.pattern)),
+            _ => blocks.push(vec![(0, &frame.pattern)]),
         }
     }
     blocks.windows(2).filter(|pair| pair[0] == pair[1]).count() > REPETITION
