@@ -27,6 +27,25 @@ struct Trigger<'a> {
     max: u64,
 }
 
+/// A few bytes that differ are rare enough, and keep the automaton small.
+const ENOUGH: usize = 6;
+
+impl Trigger<'_> {
+    /// With the bytes that are nearest to the edge of the file, if these are not all the same.
+    fn shortened(self) -> Self {
+        let length = self.literal.len().min(ENOUGH);
+        let literal = match self.end {
+            End::Front => &self.literal[..length],
+            End::Back => &self.literal[self.literal.len() - length..],
+        };
+        if is_uniform(literal) { self } else { Trigger { literal, ..self } }
+    }
+}
+
+fn is_uniform(literal: &[u8]) -> bool {
+    literal.windows(2).all(|pair| pair[0] == pair[1])
+}
+
 impl Prefilter {
     pub(crate) fn new<'a>(signatures: impl IntoIterator<Item = &'a Signature>) -> Self {
         let mut prefilter = Prefilter {
@@ -47,8 +66,8 @@ impl Prefilter {
                     End::Back => prefilter.from_end.add(&trigger, number),
                 },
                 Some(trigger) => match trigger.end {
-                    End::Front => head.push((trigger, number)),
-                    End::Back => tail.push((trigger, number)),
+                    End::Front => head.push((trigger.shortened(), number)),
+                    End::Back => tail.push((trigger.shortened(), number)),
                 },
             }
         }
@@ -149,7 +168,7 @@ impl Search {
         }
         let automaton = AhoCorasick::builder()
             .match_kind(MatchKind::Standard)
-            .kind(Some(AhoCorasickKind::NoncontiguousNFA))
+            .kind(Some(AhoCorasickKind::DFA))
             .build(&literals)
             .ok()?;
         let longest = literals.iter().map(|literal| literal.len()).max()?;
@@ -172,7 +191,7 @@ impl Search {
 /// byte, would be found everywhere.
 fn trigger(signature: &Signature) -> Option<Trigger<'_>> {
     let all = signature.segments.iter().flat_map(triggers);
-    all.filter(|trigger| trigger.min == trigger.max || trigger.literal.windows(2).any(|pair| pair[0] != pair[1]))
+    all.filter(|trigger| trigger.min == trigger.max || !is_uniform(trigger.literal))
         .max_by_key(|trigger| (trigger.min == trigger.max, trigger.literal.len()))
 }
 

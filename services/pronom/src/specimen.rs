@@ -1,5 +1,8 @@
 //! Files made from the signatures, one for each, to try an identifier with.
 
+mod containers;
+
+use crate::data::ContainerSignature;
 use crate::engine::Engine;
 use crate::pattern::{End, Pattern};
 use crate::signature::{Link, Segment, Signature};
@@ -7,12 +10,12 @@ use crate::signature::{Link, Segment, Signature};
 /// What stands where a signature asks for nothing.
 const FILLER: u8 = b'.';
 
-/// A file that matches one byte signature.
+/// A file that matches one signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Specimen<'e> {
     /// The format that the signature is of.
     pub puid: &'e str,
-    /// The number of the signature among all byte signatures.
+    /// Counts all specimens.
     pub number: usize,
     /// An extension of the format, or nothing.
     pub extension: &'e str,
@@ -20,18 +23,24 @@ pub struct Specimen<'e> {
 }
 
 impl Engine {
-    /// A file for each byte signature, in the order of the data. What a signature leaves open is as short as it can be.
+    /// A file for each signature: of bytes, of ZIP, of OLE2, in the order of the data. What a signature leaves open is as
+    /// short as it can be.
     pub fn specimens(&self) -> impl Iterator<Item = Specimen<'_>> {
-        self.tables.bytes.iter().enumerate().map(|(number, (format, signature))| {
-            let format = &self.tables.formats[usize::from(*format)];
-            Specimen {
-                puid: &format.puid,
-                number,
-                extension: format.extensions.first().map_or("", String::as_str),
-                content: content(signature),
-            }
+        let bytes = self.tables.bytes.iter().map(|(format, signature)| (*format, content(signature)));
+        let zip = self.tables.zip.iter().map(|signature| (signature.format, containers::zip(&files(signature))));
+        let ole2 = self.tables.ole2.iter().map(|signature| (signature.format, containers::ole2(&files(signature))));
+        bytes.chain(zip).chain(ole2).enumerate().map(|(number, (format, content))| {
+            let format = &self.tables.formats[usize::from(format)];
+            let extension = format.extensions.first().map_or("", String::as_str);
+            Specimen { puid: &format.puid, number, extension, content }
         })
     }
+}
+
+/// The files that a container must hold.
+fn files(signature: &ContainerSignature) -> Vec<(&str, Vec<u8>)> {
+    let file = |part: &Option<Signature>| part.as_ref().map(content).unwrap_or_default();
+    signature.parts.iter().map(|(path, part)| (path.as_str(), file(part))).collect()
 }
 
 fn content(signature: &Signature) -> Vec<u8> {
