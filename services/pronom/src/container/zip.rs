@@ -24,13 +24,9 @@ const USUAL_EXTRA: u64 = 256;
 /// Gives the pass each file of the archive.
 pub(crate) fn walk(source: &Source<'_>, pass: &mut Pass<'_>) -> Result<(), Stop> {
     let (end, at) = find_end(source)?;
-    let (start, base) = directory_start(source, &end, at)?;
-    let stop = at.min(start.saturating_add(LONGEST_DIRECTORY));
-    let mut directory = source.read(start..stop.max(start), start..stop)?;
-    let mut records = 0_u64;
+    let (mut directory, base, is_cut) = find_directory(source, &end, at)?;
     while let Some((entry, rest)) = Entry::parse(directory) {
         directory = rest;
-        records += 1;
         let name = String::from_utf8_lossy(entry.name);
         // Some writers end names like C does.
         let name = name.strip_suffix('\0').unwrap_or(&name);
@@ -39,11 +35,7 @@ pub(crate) fn walk(source: &Source<'_>, pass: &mut Pass<'_>) -> Result<(), Stop>
             return Ok(());
         }
     }
-    if stop < at {
-        return Err(Stop::TooMuch);
-    }
-    // The number of records is often cut to 16 bits.
-    if records & 0xFFFF == end.records & 0xFFFF { Ok(()) } else { Err(Stop::Damaged) }
+    if is_cut { Err(Stop::TooMuch) } else { Ok(()) }
 }
 
 /// The end record.
@@ -107,22 +99,39 @@ fn last_end(tail: &[u8]) -> Option<usize> {
     None
 }
 
-/// Where the directory starts, and what to add to offsets in it: an archive may stand behind something else.
-fn directory_start(source: &Source<'_>, end: &End, at: u64) -> Result<(u64, u64), Stop> {
-    let start = at.checked_sub(end.size).ok_or(Stop::Damaged)?;
-    if start >= source.size {
-        return Err(Stop::Damaged);
-    }
-    let base = start.checked_sub(end.offset).ok_or(Stop::Damaged)?;
-    // The offset as it is wins over the one that the size tells.
-    if base > 0 {
-        let length = 46.min(source.size.saturating_sub(end.offset));
-        let record = source.read(end.offset..end.offset.saturating_add(length), around(end.offset))?;
-        if record.len() == 46 && record.starts_with(ENTRY) {
-            return Ok((end.offset, 0));
+/// The directory, what to add to the offsets in it, since an archive may stand behind something else, and whether there
+/// is more than is looked at.
+fn find_directory<'a>(source: &'a Source<'_>, end: &End, at: u64) -> Result<(&'a [u8], u64, bool), Stop> {
+    let by_size = at.checked_sub(end.size).ok_or(Stop::Damaged)?;
+    // The offset as it is wins over the one that the size tells. Below zero the latter is two's complement.
+    let starts = [(end.offset, 0), (by_size, by_size.wrapping_sub(end.offset))];
+    for (start, base) in starts.into_iter().filter(|(start, _)| *start < at) {
+        let stop = at.min(start.saturating_add(LONGEST_DIRECTORY));
+        let directory = match source.read(start..stop, start..stop) {
+            Ok(directory) => directory,
+            // Is it worth fetching?
+            Err(missing) if start == by_size => return Err(missing),
+            Err(_) => {
+                let first = source.read(start..start + ENTRY.len() as u64, around(start))?;
+                if first != ENTRY {
+                    continue;
+                }
+                source.read(start..stop, start..stop)?
+            }
+        };
+        let mut records = 0_u64;
+        let mut rest = directory;
+        while let Some((_, after)) = Entry::parse(rest) {
+            rest = after;
+            records += 1;
+        }
+        // The number of records is often cut to 16 bits.
+        if records > 0 && (stop < at || records & 0xFFFF == end.records & 0xFFFF) {
+            return Ok((directory, base, stop < at));
         }
     }
-    Ok((start, base))
+    // An archive without files has no directory.
+    if end.records == 0 { Ok((&[], 0, false)) } else { Err(Stop::Damaged) }
 }
 
 /// A file, as the directory has it.
@@ -191,7 +200,7 @@ fn wide_fields(mut extra: &[u8]) -> Option<&[u8]> {
 
 /// The beginning of what a file holds; all that can be unpacked of it if it is damaged.
 fn content(source: &Source<'_>, entry: &Entry<'_>, base: u64) -> Result<Content, Stop> {
-    let start = base.checked_add(entry.offset).ok_or(Stop::Damaged)?;
+    let start = base.wrapping_add(entry.offset);
     let head = entry.compressed.min(CONTENT_HEAD as u64 + 1024);
     let usual = start.saturating_add(LOCAL_LENGTH + entry.name.len() as u64 + USUAL_EXTRA + head);
     let header = source.read(start..start.saturating_add(LOCAL_LENGTH), start..usual)?;
