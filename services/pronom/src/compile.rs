@@ -155,7 +155,8 @@ fn parts(files: &[(String, Vec<ByteSequence>)]) -> Result<Parts, CompileError> {
 
 /// For each format those that win over it, directly or by way of others. There are cycles in the data.
 fn superiors(formats: &[xml::Format]) -> Vec<Vec<u16>> {
-    let numbers: BTreeMap<u32, usize> = formats.iter().enumerate().map(|(number, format)| (format.id, number)).collect();
+    let numbers: BTreeMap<u32, usize> =
+        formats.iter().enumerate().map(|(number, format)| (format.id, number)).collect();
     let mut direct: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); formats.len()];
     for (superior, format) in formats.iter().enumerate() {
         for inferior in format.inferiors.iter().filter_map(|id| numbers.get(id)).filter(|number| **number != superior) {

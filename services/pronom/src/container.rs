@@ -191,6 +191,10 @@ impl<'a> Pass<'a> {
             return true;
         }
         for (number, places) in hits {
+            // A name that occurs again is no further part.
+            if self.parts[number].iter().any(|(part, _)| part == name) {
+                continue;
+            }
             self.parts[number].push((name.to_owned(), places));
             if self.parts[number].len() == self.containers.signatures[number].1 && self.wants(number) {
                 self.found.push(Found { signature: number, parts: self.parts[number].clone() });

@@ -315,9 +315,7 @@ impl<'a> Reader<'a> {
             1 => {
                 let first = self.number()? == 1;
                 let runs = self.bytes()?;
-                Pattern::Set(ByteSet::of(|byte| {
-                    first ^ (runs.iter().filter(|start| **start <= byte).count() % 2 == 1)
-                }))
+                Pattern::Set(ByteSet::of(|byte| first ^ (runs.iter().filter(|start| **start <= byte).count() % 2 == 1)))
             }
             2 => Pattern::Range(self.bytes()?.to_vec(), self.bytes()?.to_vec()),
             3 => Pattern::Not(Box::new(self.pattern(depth - 1)?)),

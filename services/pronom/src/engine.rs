@@ -118,17 +118,17 @@ pub struct Seen<'a> {
 
 /// An answer, or what it takes to give one.
 #[derive(Debug)]
-pub enum Outcome<'a> {
-    Done(Identification<'a>),
+pub enum Outcome<'e, 's> {
+    Done(Identification<'e>),
     /// The file is a container, and bytes of its directory or content are needed.
-    Needs(Probe<'a>),
+    Needs(Probe<'e, 's>),
 }
 
 /// A question that waits for bytes.
 #[derive(Debug)]
-pub struct Probe<'a> {
-    engine: &'a Engine,
-    seen: Seen<'a>,
+pub struct Probe<'e, 's> {
+    engine: &'e Engine,
+    seen: Seen<'s>,
     supplied: Vec<(u64, Vec<u8>)>,
     wants: Vec<Range<u64>>,
     rounds: u32,
@@ -195,7 +195,7 @@ impl Engine {
         }
     }
 
-    pub fn identify<'a>(&'a self, seen: Seen<'a>) -> Outcome<'a> {
+    pub fn identify<'e, 's>(&'e self, seen: Seen<'s>) -> Outcome<'e, 's> {
         Probe { engine: self, seen, supplied: Vec::new(), wants: Vec::new(), rounds: 0 }.resume()
     }
 
@@ -230,7 +230,7 @@ struct Inside {
     trouble: Option<Trouble>,
 }
 
-impl<'a> Probe<'a> {
+impl<'e, 's> Probe<'e, 's> {
     /// The bytes that are needed, none of them beyond the end of the file. May overlap.
     pub fn wants(&self) -> Vec<Range<u64>> {
         self.wants.clone()
@@ -242,7 +242,7 @@ impl<'a> Probe<'a> {
     }
 
     /// Looks again. What is not supplied is asked for again, a limited number of times; then the answer is given without.
-    pub fn resume(mut self) -> Outcome<'a> {
+    pub fn resume(mut self) -> Outcome<'e, 's> {
         let budget = Budget::new(self.engine.limits.steps);
         let mut recorder = Recorder::new();
         for (format, basis) in self.engine.names.suggest(self.seen.name) {
@@ -293,7 +293,8 @@ impl<'a> Probe<'a> {
             Ok(Verdict::Found(found, stop)) => (found, stop),
             Err(stop) => (Vec::new(), Some(stop)),
         };
-        let trouble = stop.map(|stop| if stop == Stop::TooMuch { Trouble::TooMuchWork } else { Trouble::DamagedContainer });
+        let trouble =
+            stop.map(|stop| if stop == Stop::TooMuch { Trouble::TooMuchWork } else { Trouble::DamagedContainer });
         let mut inside = Inside { found: Vec::new(), trouble };
         for found in found {
             let which = engine.which_container[first + found.signature];
@@ -314,13 +315,7 @@ impl<'a> Probe<'a> {
 
 impl Engine {
     /// The answer, once the container has been looked at.
-    fn weigh<'a>(
-        &'a self,
-        seen: &Seen<'a>,
-        mut recorder: Recorder,
-        inside: Inside,
-        budget: &Budget,
-    ) -> Identification<'a> {
+    fn weigh(&self, seen: &Seen<'_>, mut recorder: Recorder, inside: Inside, budget: &Budget) -> Identification<'_> {
         for (format, basis) in inside.found {
             recorder.signature(format, basis);
         }

@@ -83,7 +83,9 @@ impl Prefilter {
         let mut mark = |number: u32| seen[number as usize] = true;
         self.always.iter().copied().for_each(&mut mark);
         for place in &self.from_start.places {
-            let Some(bytes) = usize::try_from(place.distance).ok().and_then(|from| view.head.get(from..)) else { break };
+            let Some(bytes) = usize::try_from(place.distance).ok().and_then(|from| view.head.get(from..)) else {
+                break;
+            };
             if place.distance <= view.beginning {
                 place.look(bytes.first(), |literal| bytes.starts_with(literal), &mut mark);
             }
@@ -132,7 +134,8 @@ impl Fixed {
             self.places.push(Place { distance: trigger.min, by_byte: vec![Vec::new(); 256] });
             self.places.len() - 1
         });
-        let byte = if trigger.end == End::Front { trigger.literal[0] } else { trigger.literal[trigger.literal.len() - 1] };
+        let byte =
+            if trigger.end == End::Front { trigger.literal[0] } else { trigger.literal[trigger.literal.len() - 1] };
         self.places[index].by_byte[usize::from(byte)].push((trigger.literal.into(), number));
     }
 }

@@ -144,7 +144,8 @@ impl Signature {
         let when = hits.iter().chain(&last).map(|hit| hit.when).max()?;
         let base = view.size - view.tail.len() as u64;
         let place = |hit: &Hit, base: u64| (base + hit.start as u64, (hit.end - hit.start) as u64);
-        let places = hits.iter().map(|hit| place(hit, 0)).chain(last.iter().rev().map(|hit| place(hit, base))).collect();
+        let places =
+            hits.iter().map(|hit| place(hit, 0)).chain(last.iter().rev().map(|hit| place(hit, base))).collect();
         Some(Match { places, when })
     }
 }
@@ -274,9 +275,9 @@ impl Segment {
                 return true;
             }
             match end {
-                End::Front => lengths_in_a_row(key, &data[distance..], end, &mut |length| {
-                    visit(distance, distance + length)
-                }),
+                End::Front => {
+                    lengths_in_a_row(key, &data[distance..], end, &mut |length| visit(distance, distance + length))
+                }
                 End::Back => {
                     let stop = data.len() - distance;
                     lengths_in_a_row(key, &data[..stop], end, &mut |length| visit(stop - length, stop))

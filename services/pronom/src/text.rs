@@ -48,9 +48,10 @@ pub(crate) fn encoding(head: &[u8]) -> Option<Encoding> {
     if sample.is_empty() {
         return None;
     }
-    let widest = bytes.iter().map(|byte| class(*byte)).try_fold(Class::Ascii, |widest, class| {
-        (class != Class::Control).then_some(widest.max(class))
-    });
+    let widest = bytes
+        .iter()
+        .map(|byte| class(*byte))
+        .try_fold(Class::Ascii, |widest, class| (class != Class::Control).then_some(widest.max(class)));
     if widest == Some(Class::Ascii) {
         return Some(match bytes {
             _ if marked => Encoding::Utf8WithMark,

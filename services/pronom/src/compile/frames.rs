@@ -91,12 +91,20 @@ fn place(subsequence: &SubSequence, position: u32, reference: Reference) -> Resu
     for (reach, more) in fragments(&subsequence.left, at_the_end)? {
         let mut more = more;
         // The reach belongs to the right one of the two, or to the left one at the end of the file.
-        if at_the_end { last(&mut more).reach = reach } else { frames[0].reach = reach };
+        if at_the_end {
+            last(&mut more).reach = reach
+        } else {
+            frames[0].reach = reach
+        };
         more.append(&mut frames);
         frames = more;
     }
     for (reach, mut more) in fragments(&subsequence.right, at_the_end)? {
-        if at_the_end { last(&mut frames).reach = reach } else { more[0].reach = reach };
+        if at_the_end {
+            last(&mut frames).reach = reach
+        } else {
+            more[0].reach = reach
+        };
         frames.append(&mut more);
     }
     let open = reference == Reference::Variable || position > 1;
@@ -238,7 +246,8 @@ pub(super) fn segments(frames: &[Frame]) -> Result<Signature, CompileError> {
 
 /// Adds to the window of a segment what lies before it, and returns where the segment ends.
 fn absolute(segment: &mut Segment, edge: Reach) -> Reach {
-    let edge = if matches!(segment.link, Link::Beginning | Link::Ending) { Reach { min: 0, max: Some(0) } } else { edge };
+    let edge =
+        if matches!(segment.link, Link::Beginning | Link::Ending) { Reach { min: 0, max: Some(0) } } else { edge };
     segment.window = segment.window.and(edge);
     let length = extent(&segment.patterns, &segment.gaps);
     edge.and(segment.gap).and(Reach { min: length.0, max: Some(length.1) })

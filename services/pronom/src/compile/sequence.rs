@@ -78,8 +78,7 @@ impl<'a> Reader<'a> {
 
     /// What stands before `end`, which is skipped.
     fn until(&mut self, end: char) -> Result<&'a str, CompileError> {
-        let (before, behind) =
-            self.rest.split_once(end).ok_or_else(|| self.error(&format!("no `{end}` follows")))?;
+        let (before, behind) = self.rest.split_once(end).ok_or_else(|| self.error(&format!("no `{end}` follows")))?;
         self.rest = behind;
         Ok(before)
     }

@@ -30,7 +30,8 @@ pub(crate) fn walk(source: &Source<'_>, pass: &mut Pass<'_>) -> Result<(), Stop>
         let name = String::from_utf8_lossy(entry.name);
         // Some writers end names like C does.
         let name = name.strip_suffix('\0').unwrap_or(&name);
-        let go_on = pass.entry(name, || if entry.is_folder { Ok(None) } else { content(source, &entry, base).map(Some) });
+        let go_on =
+            pass.entry(name, || if entry.is_folder { Ok(None) } else { content(source, &entry, base).map(Some) });
         if !go_on {
             return Ok(());
         }

@@ -1,1 +1,8 @@
-//! x
+//! The engine from outside: what it says of files that are known, damaged or made to do harm. Which of these files stand in
+//! no repository is made by code.
+
+mod answers;
+mod fuzz;
+mod hostile;
+mod support;
+mod update;
