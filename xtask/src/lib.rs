@@ -2,13 +2,13 @@
 //!
 //! This file is the table of contents: it reads the command line, hands over to the module of the command, and turns
 //! the outcome into an exit code. Commands live in one module each; every external program is called from exactly one.
-//! What is public serves `xtask-deploy`, a program of its own because the AWS SDK takes minutes to compile.
+//! What is public serves the programs beside it (`program`): `xtask-deploy`, because the AWS SDK takes minutes to compile,
+//! and `xtask-identify`, because of the signatures.
 
 mod cargo;
 pub mod catalog;
 pub mod cli;
 mod completions;
-mod deploy;
 mod docker;
 mod doctor;
 mod elf;
@@ -17,6 +17,7 @@ pub mod files;
 pub mod git;
 mod image;
 pub mod process;
+mod program;
 mod rehearse;
 mod release;
 mod test_all;
@@ -49,7 +50,10 @@ pub fn main() -> ExitCode {
         Command::Up(args) => up::run(&args, &cli.global, &ui),
         Command::Rehearse => rehearse::run(cli.global.dry_run, &ui),
         Command::Doctor => doctor::run(&ui),
-        Command::Deploy(_) | Command::Status(_) | Command::Rollback(_) | Command::Logs(_) => deploy::hand_over(&ui),
+        Command::Deploy(_) | Command::Status(_) | Command::Rollback(_) | Command::Logs(_) => {
+            program::DEPLOYER.hand_over(&ui)
+        }
+        Command::Identify(_) | Command::Signatures(_) => program::IDENTIFIER.hand_over(&ui),
         Command::Completions { shell } => Ok(completions::print(shell, &ui)),
     };
     ui.finish(&outcome).into()

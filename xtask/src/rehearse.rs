@@ -11,12 +11,12 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::catalog::Catalog;
-use crate::deploy;
 use crate::exit::Exit;
 use crate::files::Lock;
 use crate::git;
 use crate::image::digest;
 use crate::process::{Process, Stream};
+use crate::program;
 use crate::ui::{Paint, Ui};
 
 const TEMPLATE: &str = "cloudformation/cfn-preserv-master.yml";
@@ -40,7 +40,7 @@ pub(crate) fn run(dry_run: bool, ui: &Ui) -> Result<Exit> {
     ui.keep_below(&catalog.target)?;
     let home = catalog.target.join("xtask/rehearse");
     let _lock = Lock::take(&home.join("lock"), "rehearse")?;
-    deploy::compile(&["xtask-deploy", "aws-sim"], ui)?;
+    program::DEPLOYER.compile(&["aws-sim"], ui)?;
     let stage = Stage { checkout: home.join("checkout"), target: home.join("target"), catalog: &catalog, ui };
 
     title(ui, "1. A release, into OCI layouts");

@@ -34,21 +34,11 @@ pub enum CompileError {
     Signature { number: usize, puid: String, source: Box<CompileError> },
 }
 
-/// What an update changes, for people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Counts {
-    pub formats: usize,
-    pub byte_signatures: usize,
-    pub container_signatures: usize,
-    pub extensions: usize,
-    pub priorities: usize,
-}
-
 /// The engine's data, for [`crate::Engine::from_bytes`].
 ///
 /// `droid` is the text of `DROID_SignatureFile_V<n>.xml`, `containers` that of `container-signature-<date>.xml`, whose date
 /// stands only in its name and is passed on as `container_date` (as in `20260119`).
-pub fn compile(droid: &str, containers: &str, container_date: &str) -> Result<(Vec<u8>, Counts), CompileError> {
+pub fn compile(droid: &str, containers: &str, container_date: &str) -> Result<Vec<u8>, CompileError> {
     let droid = xml::signature_file(droid)?;
     let containers = xml::container_file(containers)?;
     let numbers: BTreeMap<&str, u16> =
@@ -102,13 +92,6 @@ pub fn compile(droid: &str, containers: &str, container_date: &str) -> Result<(V
             superiors,
         })
         .collect();
-    let counts = Counts {
-        formats: formats.len(),
-        byte_signatures: bytes.len(),
-        container_signatures: zip.len() + ole2.len(),
-        extensions: formats.iter().map(|format| format.extensions.len()).sum(),
-        priorities: formats.iter().map(|format| format.superiors.len()).sum(),
-    };
     let tables = Tables {
         version: droid.version,
         date: droid.date,
@@ -119,7 +102,7 @@ pub fn compile(droid: &str, containers: &str, container_date: &str) -> Result<(V
         zip,
         ole2,
     };
-    Ok((tables.to_bytes(), counts))
+    Ok(tables.to_bytes())
 }
 
 /// A signature, and what it is measured from the end of the file where it has open gaps.

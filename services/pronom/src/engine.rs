@@ -17,8 +17,7 @@ use crate::text;
 
 /// The data of the release that this crate was built with.
 static DATA: &[u8] = include_bytes!("../data/pronom.bin");
-static BUILTIN: LazyLock<Engine> =
-    LazyLock::new(|| Engine::from_bytes(DATA).expect("the data of the crate was read by its tests"));
+static BUILTIN: LazyLock<Engine> = LazyLock::new(|| Engine::with_builtin_data(Windows::default()));
 
 /// So many bytes of a file's beginning decide under the default windows: what a signature begins with stands in the first
 /// 32,768, and what belongs to it may follow.
@@ -99,8 +98,19 @@ pub struct About<'e> {
     /// Of the container signatures, as in 40 and `20260119`.
     pub container_version: u32,
     pub container_date: &'e str,
-    pub formats: usize,
+    pub counts: Counts,
     pub licence: &'static str,
+}
+
+/// How much there is of what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    pub formats: usize,
+    pub byte_signatures: usize,
+    pub container_signatures: usize,
+    pub extensions: usize,
+    /// Pairs of which the one wins over the other, directly or by way of others.
+    pub priorities: usize,
 }
 
 /// What is known of a file.
@@ -138,6 +148,11 @@ impl Engine {
     /// The engine with the data that the crate brings; made at the first call, in a few milliseconds.
     pub fn builtin() -> &'static Engine {
         &BUILTIN
+    }
+
+    /// Another engine with the data that the crate brings, for windows of one's own.
+    pub fn with_builtin_data(windows: Windows) -> Engine {
+        Engine::from_bytes(DATA).expect("the data of the crate was read by its tests").with_windows(windows)
     }
 
     /// An engine with data that [`crate::compile`] made.
@@ -185,12 +200,19 @@ impl Engine {
     }
 
     pub fn about(&self) -> About<'_> {
+        let Tables { formats, bytes, zip, ole2, .. } = &self.tables;
         About {
             version: self.tables.version,
             date: &self.tables.date,
             container_version: self.tables.container_version,
             container_date: &self.tables.container_date,
-            formats: self.tables.formats.len(),
+            counts: Counts {
+                formats: formats.len(),
+                byte_signatures: bytes.len(),
+                container_signatures: zip.len() + ole2.len(),
+                extensions: formats.iter().map(|format| format.extensions.len()).sum(),
+                priorities: formats.iter().map(|format| format.superiors.len()).sum(),
+            },
             licence: "PRONOM signatures: Crown copyright, The National Archives (UK), Open Government Licence v3.0",
         }
     }

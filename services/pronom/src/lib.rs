@@ -33,9 +33,9 @@ mod signature;
 mod specimen;
 mod text;
 
-pub use compile::{CompileError, Counts, compile};
+pub use compile::{CompileError, compile};
 pub use data::DataError;
-pub use engine::{About, Engine, HEAD, Limits, Outcome, Probe, Seen, TAIL, Windows};
+pub use engine::{About, Counts, Engine, HEAD, Limits, Outcome, Probe, Seen, TAIL, Windows};
 pub use report::{Basis, Evidence, Identification, Places, Trouble, Warning, Which};
 pub use specimen::Specimen;
 pub use text::Encoding;

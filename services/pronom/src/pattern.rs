@@ -122,13 +122,16 @@ mod tests {
         found
     }
 
+    /// Pattern, bytes, lengths at the front and at the back.
+    type Row = (Pattern, &'static [u8], &'static [usize], &'static [usize]);
+
     #[test]
     fn each_kind_of_pattern_matches_at_both_ends() {
         let ab = || Pattern::Bytes(b"ab".to_vec());
         let digit = || Pattern::Set(ByteSet::of(|byte| byte.is_ascii_digit()));
         let odd = Pattern::Set(ByteSet::of(|byte| byte & 1 == 1));
         let choice = Pattern::Choice(vec![Pattern::Bytes(b"a".to_vec()), ab(), Pattern::Bytes(b"b".to_vec())]);
-        let table: [(Pattern, &[u8], &[usize], &[usize]); 12] = [
+        let table: [Row; 12] = [
             (ab(), b"abcab", &[2], &[2]),
             (ab(), b"a", &[], &[]),
             (digit(), b"1x", &[1], &[]),

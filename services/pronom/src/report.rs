@@ -289,13 +289,11 @@ impl Recorder {
                     && !known.has_signature[usize::from(candidate.format)]
             };
             let mut fitting = self.candidates.iter().enumerate().filter(|(_, candidate)| fits(candidate));
-            match (fitting.next(), fitting.next()) {
-                (Some((index, _)), None) => self.candidates.swap_remove(index),
-                _ => {
-                    let puid = |candidate: &Candidate| known.formats[usize::from(candidate.format)].puid.clone();
-                    return unknown(Warning::Possibilities(self.candidates.iter().map(puid).collect()), trouble);
-                }
-            }
+            let (Some((index, _)), None) = (fitting.next(), fitting.next()) else {
+                let puid = |candidate: &Candidate| known.formats[usize::from(candidate.format)].puid.clone();
+                return unknown(Warning::Possibilities(self.candidates.iter().map(puid).collect()), trouble);
+            };
+            self.candidates.swap_remove(index)
         };
         let format = &known.formats[usize::from(best.format)];
         let mut warnings: Vec<Warning> = weakness.map(Warning::Only).into_iter().collect();

@@ -72,8 +72,8 @@ impl Prefilter {
             }
         }
         prefilter.from_start.places.sort_by_key(|place| place.distance);
-        prefilter.head = Search::new(head);
-        prefilter.tail = Search::new(tail);
+        prefilter.head = Search::new(&head);
+        prefilter.tail = Search::new(&tail);
         prefilter
     }
 
@@ -159,12 +159,12 @@ struct Search {
 }
 
 impl Search {
-    fn new(triggers: Vec<(Trigger<'_>, u32)>) -> Option<Self> {
+    fn new(triggers: &[(Trigger<'_>, u32)]) -> Option<Self> {
         let mut literals: Vec<&[u8]> = triggers.iter().map(|(trigger, _)| trigger.literal).collect();
         literals.sort_unstable();
         literals.dedup();
         let mut owners = vec![Vec::new(); literals.len()];
-        for (trigger, number) in &triggers {
+        for (trigger, number) in triggers {
             // All of them are there.
             let index = literals.binary_search(&trigger.literal).unwrap_or_default();
             owners[index].push((*number, trigger.min, trigger.max));

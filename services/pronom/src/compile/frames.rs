@@ -91,20 +91,14 @@ fn place(subsequence: &SubSequence, position: u32, reference: Reference) -> Resu
     for (reach, more) in fragments(&subsequence.left, at_the_end)? {
         let mut more = more;
         // The reach belongs to the right one of the two, or to the left one at the end of the file.
-        if at_the_end {
-            last(&mut more).reach = reach
-        } else {
-            frames[0].reach = reach
-        };
+        let nearer = if at_the_end { last(&mut more) } else { &mut frames[0] };
+        nearer.reach = reach;
         more.append(&mut frames);
         frames = more;
     }
     for (reach, mut more) in fragments(&subsequence.right, at_the_end)? {
-        if at_the_end {
-            last(&mut frames).reach = reach
-        } else {
-            more[0].reach = reach
-        };
+        let nearer = if at_the_end { last(&mut frames) } else { &mut more[0] };
+        nearer.reach = reach;
         frames.append(&mut more);
     }
     let open = reference == Reference::Variable || position > 1;
@@ -315,10 +309,10 @@ fn key(frames: &[Frame], gaps: &[(u32, u32)], outer: &Frame) -> Option<std::ops:
         _ => {
             let mut best: Option<(usize, std::ops::Range<usize>)> = None;
             let mut current: Option<(usize, usize, usize)> = None; // start, length, choices
-            for index in 0..frames.len() {
-                let length = frames[index].pattern.length().0;
+            for (index, frame) in frames.iter().enumerate() {
+                let length = frame.pattern.length().0;
                 let adjacent = index > 0 && adjacent(index - 1);
-                let fits = choices(index).filter(|_| adjacent || !is_zero(&frames[index].pattern));
+                let fits = choices(index).filter(|_| adjacent || !is_zero(&frame.pattern));
                 current = match (fits, current) {
                     (None, _) => None,
                     (Some(more), Some((start, before, count))) if adjacent && count * more <= CHOICES => {

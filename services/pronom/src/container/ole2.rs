@@ -18,7 +18,8 @@ const IN_HEADER: u32 = 109;
 const ENTRY_LENGTH: usize = 128;
 /// Shorter streams are kept in sectors of 64 bytes within the stream of the root.
 const SHORT: u64 = 4096;
-const SHORT_SECTOR: u64 = 64;
+const SHORT_LENGTH: usize = 64;
+const SHORT_SECTOR: u64 = SHORT_LENGTH as u64;
 /// More of a directory is not looked at.
 const LONGEST_DIRECTORY: usize = 16 << 20;
 /// What is fetched where a sector is missing.
@@ -244,7 +245,7 @@ impl<'a> File<'a> {
         let sector = self.sector(self.nth(root.start, u64::from(number) / per_sector, Table::Long)?)?;
         #[expect(clippy::cast_possible_truncation, reason = "within a sector")]
         let at = (u64::from(number) % per_sector * SHORT_SECTOR) as usize;
-        sector.get(at..at + SHORT_SECTOR as usize).ok_or(Stop::Damaged)
+        sector.get(at..).and_then(|rest| rest.get(..SHORT_LENGTH)).ok_or(Stop::Damaged)
     }
 }
 

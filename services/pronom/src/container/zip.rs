@@ -162,7 +162,7 @@ impl<'a> Entry<'a> {
         let large = u64::from(u32::MAX);
         let needs_length = u32_at(fixed, 24) == u32::MAX;
         if needs_length || entry.compressed == large || entry.offset == large {
-            let mut wide = wide_fields(&variable[..extra])?.chunks_exact(8).map(|field| u64_at(field, 0));
+            let mut wide = wide_fields(&variable[..extra]).chunks_exact(8).map(|field| u64_at(field, 0));
             if needs_length {
                 wide.next();
             }
@@ -187,16 +187,16 @@ fn is_folder(made_on: u16, attributes: u32) -> bool {
 }
 
 /// The extra field with numbers of 64 bits; empty if there is none.
-fn wide_fields(mut extra: &[u8]) -> Option<&[u8]> {
+fn wide_fields(mut extra: &[u8]) -> &[u8] {
     while extra.len() >= 4 {
         let (tag, length) = (u16_at(extra, 0), usize::from(u16_at(extra, 2)));
         let Some((field, rest)) = extra[4..].split_at_checked(length) else { break };
         if tag == 1 {
-            return Some(field);
+            return field;
         }
         extra = rest;
     }
-    Some(&[])
+    &[]
 }
 
 /// The beginning of what a file holds; all that can be unpacked of it if it is damaged.

@@ -72,7 +72,7 @@ pub(super) fn ole2(files: &Files<'_>) -> Vec<u8> {
 
     // The table has room for its own sectors too.
     let per_sector = SECTOR / 4;
-    let own = (1..).find(|own| own * per_sector >= table.len() + own).unwrap_or(1);
+    let own = table.len().div_ceil(per_sector - 1).max(1);
     let first = table.len();
     table.resize(first + own, ALLOCATION);
     table.resize(own * per_sector, NONE);

@@ -1,6 +1,7 @@
 //! Files whose format is known.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 
 use pronom::{Engine, Trouble};
@@ -64,7 +65,7 @@ fn each_signature_finds_the_file_that_was_made_for_it() {
     for specimen in Engine::builtin().specimens() {
         let found = identify(&format!("a.{}", specimen.extension), &specimen.content);
         if found.puid != specimen.puid {
-            wrong.push_str(&format!("{} {} {}\n", specimen.number, specimen.puid, found.puid));
+            writeln!(wrong, "{} {} {}", specimen.number, specimen.puid, found.puid).unwrap();
         }
     }
     assert_eq!(wrong, SPECIMENS, "left: specimens that come out as something else; right: those known to");

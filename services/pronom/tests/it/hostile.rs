@@ -78,9 +78,9 @@ fn sizes_in_a_zip_file_are_not_believed() {
 fn a_bomb_is_unpacked_as_far_as_signatures_reach() {
     let name = b"[Content_Types].xml";
     let mut packer = flate2::Compress::new(flate2::Compression::best(), false);
-    let mut packed = Vec::with_capacity(1 << 20);
-    packer.compress_vec(&vec![b' '; 64 << 20], &mut packed, flate2::FlushCompress::Finish).unwrap();
-    let zip = zip(name, 8, &packed, 1);
+    let mut content = Vec::with_capacity(1 << 20);
+    packer.compress_vec(&vec![b' '; 64 << 20], &mut content, flate2::FlushCompress::Finish).unwrap();
+    let zip = zip(name, 8, &content, 1);
     let asked = ask("a", &zip, HEAD, TAIL);
     assert_eq!(asked.found.puid, "x-fmt/263");
     assert_eq!(asked.found.trouble, None);
