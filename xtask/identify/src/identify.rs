@@ -7,12 +7,13 @@ use std::thread;
 
 use anyhow::{Context, Result};
 use pronom::{Engine, Windows};
+use xtask::cli::Format;
 use xtask::cli::identify::Identify;
 use xtask::exit::Exit;
 use xtask::ui::Ui;
 
 use crate::files::{self, Answer, Extent};
-use crate::output::{Output, Style};
+use crate::output::{Output, Style, siegfried};
 use crate::walk::{Step, Walk};
 
 /// Files in hand between two writes.
@@ -20,7 +21,7 @@ const BATCH: usize = 512;
 
 type Told<'e> = (PathBuf, io::Result<Answer<'e>>);
 
-pub(crate) fn run(args: &Identify, ui: &Ui) -> Result<Exit> {
+pub(crate) fn run(args: &Identify, format: Format, ui: &Ui) -> Result<Exit> {
     let whole;
     let (engine, extent) = if args.whole {
         whole = Engine::with_builtin_data(Windows::WHOLE);
@@ -35,7 +36,11 @@ pub(crate) fn run(args: &Identify, ui: &Ui) -> Result<Exit> {
     };
     let mut output = Output::new(BufWriter::new(io::stdout().lock()), style);
     let cannot_write = "the answer cannot be written";
-    output.begin(engine).context(cannot_write)?;
+    // Then stdout carries records only.
+    let for_machines = format == Format::Json;
+    if !for_machines {
+        output.begin(engine).context(cannot_write)?;
+    }
     let mut walk = Walk::new(&args.paths);
     let mut unread = 0_u64;
     loop {
@@ -48,10 +53,16 @@ pub(crate) fn run(args: &Identify, ui: &Ui) -> Result<Exit> {
                 ui.warn(&format!("{} cannot be read: {error}", path.display()));
                 unread += 1;
             }
-            output.file(&path, &answer).context(cannot_write)?;
+            if for_machines {
+                ui.record("file", &siegfried(&path, &answer));
+            } else {
+                output.file(&path, &answer).context(cannot_write)?;
+            }
         }
     }
-    output.end().context(cannot_write)?;
+    if !for_machines {
+        output.end().context(cannot_write)?;
+    }
     if unread > 0 {
         return Err(Exit::Failed.stop(format!("{unread} files or folders cannot be read"), "look at the warnings"));
     }

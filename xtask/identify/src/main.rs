@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     };
     let ui = Ui::new(command.name(), &cli.global);
     let outcome = match command {
-        Command::Identify(args) => identify::run(args, &ui),
+        Command::Identify(args) => identify::run(args, cli.global.format, &ui),
         Command::Signatures(args) => signatures::run(&args.action, cli.global.dry_run, &ui),
         other => Err(Exit::Usage.stop(
             format!("xtask-identify does not do `{}`", other.name()),

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use pronom::{Basis, Engine, Warning};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::files::Answer;
 
@@ -83,29 +83,8 @@ impl<W: Write> Output<W> {
     }
 
     fn for_siegfried(&mut self, path: &Path, answer: &io::Result<Answer<'_>>) -> io::Result<()> {
-        let name = path.to_string_lossy();
-        let file = match answer {
-            Err(error) => {
-                json!({ "filename": name, "filesize": 0, "modified": "", "errors": error.to_string(), "matches": [] })
-            }
-            Ok(Answer { size, modified, found }) => json!({
-                "filename": name,
-                "filesize": size,
-                "modified": humantime::format_rfc3339_seconds(*modified).to_string(),
-                "errors": found.trouble.map(|trouble| trouble.to_string()).unwrap_or_default(),
-                "matches": [{
-                    "ns": "pronom",
-                    "id": found.puid,
-                    "format": found.name,
-                    "version": found.version,
-                    "mime": found.mime,
-                    "basis": found.basis_text(),
-                    "warning": found.warning_text(),
-                }],
-            }),
-        };
         let separator = if self.files > 1 { "," } else { "" };
-        write!(self.to, "{separator}{file}")
+        write!(self.to, "{separator}{}", siegfried(path, answer))
     }
 
     fn for_droid(&mut self, path: &Path, answer: &io::Result<Answer<'_>>) -> io::Result<()> {
@@ -156,5 +135,30 @@ impl<W: Write> Output<W> {
         };
         let quoted = row.map(|field| format!("\"{}\"", field.replace('"', "\"\"")));
         writeln!(self.to, "{}", quoted.join(","))
+    }
+}
+
+/// A file in siegfried's field names.
+pub(crate) fn siegfried(path: &Path, answer: &io::Result<Answer<'_>>) -> Value {
+    let name = path.to_string_lossy();
+    match answer {
+        Err(error) => {
+            json!({ "filename": name, "filesize": 0, "modified": "", "errors": error.to_string(), "matches": [] })
+        }
+        Ok(Answer { size, modified, found }) => json!({
+            "filename": name,
+            "filesize": size,
+            "modified": humantime::format_rfc3339_seconds(*modified).to_string(),
+            "errors": found.trouble.map(|trouble| trouble.to_string()).unwrap_or_default(),
+            "matches": [{
+                "ns": "pronom",
+                "id": found.puid,
+                "format": found.name,
+                "version": found.version,
+                "mime": found.mime,
+                "basis": found.basis_text(),
+                "warning": found.warning_text(),
+            }],
+        }),
     }
 }

@@ -56,6 +56,14 @@ fn programs_get_siegfrieds_fields() {
 }
 
 #[test]
+fn with_format_json_stdout_carries_records_only() {
+    let text = stdout(&run(&["identify", "--format", "json", "b"], folder().path()));
+    let records: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&records[0]["type"], &records[0]["matches"][0]["id"]), (&"file".into(), &"x-fmt/111".into()));
+    assert_eq!((records.len(), &records[1]["type"]), (2, &"result".into()));
+}
+
+#[test]
 fn droids_columns_are_quoted() {
     let output = run(&["identify", "--csv", "a \"1\".gif", "b"], folder().path());
     let text = stdout(&output);
