@@ -198,36 +198,35 @@ fn trigger(signature: &Signature) -> Option<Trigger<'_>> {
         .max_by_key(|trigger| (trigger.min == trigger.max, trigger.literal.len()))
 }
 
-/// The literals of a segment, each with the distances from the edge of the file at which it can be.
+/// The literals of a segment, each with the distances from the edge of the file at which it can be. Only the key's distance
+/// counts, as for siegfried: what stands between it and the edge is left out, unless it is at a fixed distance from the key.
 fn triggers(segment: &Segment) -> Vec<Trigger<'_>> {
     let mut found = Vec::new();
     let at_the_end = segment.is_at_the_end();
-    let count = segment.patterns.len();
-    // The distance of the pattern next to the edge, from the key's: both bounds lose what lies between.
-    let order: Vec<usize> = if at_the_end { (0..count).rev().collect() } else { (0..count).collect() };
-    let gap = |inner: usize| segment.gaps[if at_the_end { inner } else { inner - 1 }];
-    let key = if at_the_end { segment.key.end - 1 } else { segment.key.start };
-    let mut min = i64::from(segment.window.min);
-    let mut max = segment.window.max.map(i64::from);
-    let lengths = |pattern: &Pattern| {
-        let (min, max) = pattern.length();
-        (i64::try_from(min).unwrap_or(i64::MAX), i64::try_from(max).unwrap_or(i64::MAX))
-    };
-    for pair in order.windows(2).take_while(|pair| pair[0] != key) {
-        let ((shortest, longest), (low, high)) = (lengths(&segment.patterns[pair[0]]), gap(pair[1]));
-        min -= shortest + i64::from(low);
-        max = max.map(|max| max - longest - i64::from(high));
+    let end = if at_the_end { End::Back } else { End::Front };
+    let mut order: Vec<usize> = (0..segment.patterns.len()).collect();
+    if at_the_end {
+        order.reverse();
     }
-    for (position, index) in order.iter().enumerate() {
-        if position > 0 {
-            let ((shortest, longest), (low, high)) = (lengths(&segment.patterns[order[position - 1]]), gap(*index));
-            min += shortest + i64::from(low);
-            max = max.map(|max| max + longest + i64::from(high));
+    let lead = segment.lead();
+    let lead = if lead.0 == lead.1 {
+        lead.0
+    } else {
+        let key = if at_the_end { segment.key.end - 1 } else { segment.key.start };
+        order.drain(..order.iter().position(|index| *index == key).unwrap_or(0));
+        0
+    };
+    let mut min = u64::from(segment.window.min).saturating_sub(lead);
+    let mut max = segment.window.max.map(|max| u64::from(max).saturating_sub(lead));
+    for (position, index) in order.iter().copied().enumerate() {
+        if let Some(before) = position.checked_sub(1).map(|before| &segment.patterns[order[before]]) {
+            let (shortest, longest) = before.length();
+            let (low, high) = segment.gaps[if at_the_end { index } else { index - 1 }];
+            min += shortest as u64 + u64::from(low);
+            max = max.map(|max| max + longest as u64 + u64::from(high));
         }
-        if let Pattern::Bytes(literal) = &segment.patterns[*index] {
-            let bound = |distance: i64| u64::try_from(distance).unwrap_or(0);
-            let end = if at_the_end { End::Back } else { End::Front };
-            found.push(Trigger { literal, end, min: bound(min), max: max.map_or(u64::MAX, bound) });
+        if let Pattern::Bytes(literal) = &segment.patterns[index] {
+            found.push(Trigger { literal, end, min, max: max.unwrap_or(u64::MAX) });
         }
     }
     found

@@ -179,7 +179,7 @@ impl Segment {
     }
 
     /// From where the segment begins (or ends, at the end of the file) to its key: at least and at most so many bytes.
-    fn lead(&self) -> (u64, u64) {
+    pub(crate) fn lead(&self) -> (u64, u64) {
         let (patterns, gaps) = if self.is_at_the_end() {
             (&self.patterns[self.key.end..], &self.gaps[self.key.end - 1..])
         } else {
