@@ -70,12 +70,14 @@ impl Frame {
 pub(super) fn join(sequences: &[ByteSequence]) -> Result<Vec<Frame>, CompileError> {
     let mut frames: Vec<Frame> = Vec::new();
     for sequence in sequences {
+        let start = frames.len();
         // Some container signatures count from 0.
         let shift = u32::from(sequence.subsequences.iter().any(|subsequence| subsequence.position == 0));
         for subsequence in &sequence.subsequences {
             let more = place(subsequence, subsequence.position + shift, sequence.reference)?;
+            // At the end of the file the first one is the nearest to it, and those that follow stand before it.
             let at = if sequence.reference == Reference::Ending {
-                frames.len()
+                start
             } else {
                 frames.iter().position(Frame::is_at_the_end).unwrap_or(frames.len())
             };

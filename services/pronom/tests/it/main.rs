@@ -7,5 +7,6 @@
 mod answers;
 mod fuzz;
 mod hostile;
+mod matching;
 mod support;
 mod update;
