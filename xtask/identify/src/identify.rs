@@ -10,6 +10,7 @@ use pronom::{Engine, Windows};
 use xtask::cli::Format;
 use xtask::cli::identify::Identify;
 use xtask::exit::Exit;
+use xtask::process;
 use xtask::ui::Ui;
 
 use crate::files::{self, Answer, Extent};
@@ -44,6 +45,7 @@ pub(crate) fn run(args: &Identify, format: Format, ui: &Ui) -> Result<Exit> {
     let mut walk = Walk::new(&args.paths);
     let mut unread = 0_u64;
     loop {
+        process::check_interrupt()?;
         let batch: Vec<Step> = walk.by_ref().take(BATCH).collect();
         if batch.is_empty() {
             break;

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use xtask::cli::{self, Cli, Command};
 use xtask::exit::Exit;
+use xtask::process;
 use xtask::ui::Ui;
 
 fn main() -> ExitCode {
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     let Some(command) = &cli.command else {
         return cli::overview(&cli.global).into();
     };
+    process::watch_signals(cli.global.timeout);
     let ui = Ui::new(command.name(), &cli.global);
     let outcome = match command {
         Command::Identify(args) => identify::run(args, cli.global.format, &ui),

@@ -46,7 +46,7 @@ Examples:
   cargo xtask identify --csv folder > droid.csv
 
 The first use compiles it: half a minute. Exit codes: 0 every file was looked at, also where its format is unknown; 1 a file
-or folder cannot be read (the others are done); 2 usage.";
+or folder cannot be read (the others are done); 2 usage; 7 time limit; 130, 143 interrupted.";
 
 pub(super) const SIGNATURES_HELP: &str = "\
 Examples:

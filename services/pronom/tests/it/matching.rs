@@ -7,34 +7,39 @@ const CONTAINERS: &str = r#"<ContainerSignatureMapping signatureVersion="1"><Con
 
 /// Formats fmt/1, fmt/2… with a signature each, and pairs of which the first wins over the second.
 fn engine(signatures: &[&str], wins: &[(usize, usize)]) -> Engine {
-    let mut xml = r#"<FFSignatureFile Version="1" DateCreated=""><InternalSignatureCollection>"#.to_owned();
-    for (number, signature) in (1..).zip(signatures) {
-        xml += &format!(r#"<InternalSignature ID="{number}">{signature}</InternalSignature>"#);
-    }
-    xml += "</InternalSignatureCollection><FileFormatCollection>";
-    for number in 1..=signatures.len() {
-        xml += &format!(
-            r#"<FileFormat ID="{number}" Name="" PUID="fmt/{number}"><InternalSignatureID>{number}</InternalSignatureID>"#
-        );
-        for (_, inferior) in wins.iter().filter(|(superior, _)| *superior == number) {
-            xml += &format!("<HasPriorityOverFileFormatID>{inferior}</HasPriorityOverFileFormatID>");
-        }
-        xml += &format!("<Extension>e{number}</Extension></FileFormat>");
-    }
-    xml += "</FileFormatCollection></FFSignatureFile>";
+    let numbered: Vec<(usize, &&str)> = (1..).zip(signatures).collect();
+    let one = |(number, signature): &(usize, &&str)| {
+        format!(r#"<InternalSignature ID="{number}">{signature}</InternalSignature>"#)
+    };
+    let signatures: String = numbered.iter().map(one).collect();
+    let format = |(number, _): &(usize, &&str)| {
+        let inferior = |(_, inferior): &(usize, usize)| {
+            format!("<HasPriorityOverFileFormatID>{inferior}</HasPriorityOverFileFormatID>")
+        };
+        let inferiors: String = wins.iter().filter(|(superior, _)| superior == number).map(inferior).collect();
+        format!(
+            r#"<FileFormat ID="{number}" Name="" PUID="fmt/{number}"><InternalSignatureID>{number}</InternalSignatureID>
+            {inferiors}<Extension>e{number}</Extension></FileFormat>"#
+        )
+    };
+    let formats: String = numbered.iter().map(format).collect();
+    let xml = format!(
+        r#"<FFSignatureFile Version="1" DateCreated=""><InternalSignatureCollection>{signatures}</InternalSignatureCollection>
+        <FileFormatCollection>{formats}</FileFormatCollection></FFSignatureFile>"#
+    );
     Engine::from_bytes(&compile(&xml, CONTAINERS, "").unwrap()).unwrap()
 }
 
 /// One byte sequence: from where it is measured, the distance of its first part, and its parts.
 fn sequence(reference: &str, min: u32, max: Option<u32>, parts: &[&str]) -> String {
-    let mut xml = format!(r#"<ByteSequence Reference="{reference}">"#);
-    for (position, part) in (1..).zip(parts) {
+    let one = |(position, part): (usize, &&str)| {
         let (min, max) = if position == 1 { (min, max) } else { (0, None) };
         let max = max.map(|max| format!(r#"SubSeqMaxOffset="{max}""#)).unwrap_or_default();
         let part = if part.starts_with('<') { (*part).to_owned() } else { format!("<Sequence>{part}</Sequence>") };
-        xml += &format!(r#"<SubSequence Position="{position}" SubSeqMinOffset="{min}" {max}>{part}</SubSequence>"#);
-    }
-    xml + "</ByteSequence>"
+        format!(r#"<SubSequence Position="{position}" SubSeqMinOffset="{min}" {max}>{part}</SubSequence>"#)
+    };
+    let parts: String = (1..).zip(parts).map(one).collect();
+    format!(r#"<ByteSequence Reference="{reference}">{parts}</ByteSequence>"#)
 }
 
 /// Where the one signature is found.
@@ -49,6 +54,9 @@ fn places(engine: &Engine, file: &[u8]) -> Option<Vec<(u64, u64)>> {
     })
 }
 
+/// A signature, a file, and where the one is in the other.
+type Row = (String, &'static [u8], &'static [(u64, u64)]);
+
 #[test]
 fn distances_are_kept_from_both_ends_and_between_parts() {
     let from_start = |min, max| sequence("BOFoffset", min, Some(max), &["4142"]);
@@ -62,7 +70,7 @@ fn distances_are_kept_from_both_ends_and_between_parts() {
     };
     let choice = r#"<Sequence>4142</Sequence><RightFragment Position="1" MinOffset="0" MaxOffset="0">58</RightFragment>
         <RightFragment Position="1" MinOffset="0" MaxOffset="0">5959</RightFragment>"#;
-    let table: [(String, &[u8], &[(u64, u64)]); 28] = [
+    let table: [Row; 28] = [
         (from_start(0, 0), b"AB\0", &[(0, 2)]),
         (from_start(0, 0), b"\0AB", &[]),
         (from_start(1, 3), b"\0\0\0AB", &[(3, 2)]),

@@ -64,6 +64,12 @@ fn with_format_json_stdout_carries_records_only() {
 }
 
 #[test]
+fn the_time_limit_ends_it() {
+    let output = run(&["identify", "--timeout", "0s", "."], folder().path());
+    assert_eq!(output.status.code(), Some(7));
+}
+
+#[test]
 fn droids_columns_are_quoted() {
     let output = run(&["identify", "--csv", "a \"1\".gif", "b"], folder().path());
     let text = stdout(&output);
