@@ -107,7 +107,8 @@ fn find_directory<'a>(source: &'a Source<'_>, end: &End, at: u64) -> Result<(&'a
     // The offset as it is wins over the one that the size tells. Below zero the latter is two's complement.
     let starts = [(end.offset, 0), (by_size, by_size.wrapping_sub(end.offset))];
     for (start, base) in starts.into_iter().filter(|(start, _)| *start < at) {
-        let stop = at.min(start.saturating_add(LONGEST_DIRECTORY));
+        // A record may claim more than the end record leaves it.
+        let stop = source.size.min(start.saturating_add(LONGEST_DIRECTORY));
         let directory = match source.read(start..stop, start..stop) {
             Ok(directory) => directory,
             // Is it worth fetching?
