@@ -2,6 +2,8 @@
 //!
 //! Each rule says in its failure what to do. Exceptions stand here, each with its reason, and must be needed.
 
+mod circles;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
@@ -176,6 +178,51 @@ fn every_package_inherits_what_is_shared() {
     assert!(wrong.is_empty(), "versions and lints stand once, in the manifest of the workspace: {wrong:#?}");
 }
 
+/// `test-all` compiles everything with one choice of packages and features, and tells its stages apart by the targets' names; what
+/// has another name would not run.
+#[test]
+fn the_stages_of_test_all_run_every_test() {
+    let mut wrong = Vec::new();
+    for package in members() {
+        let name = text_of(&package, "name");
+        for target in list(&package, "targets") {
+            let (kind, target_name) = (target["kind"][0].as_str().unwrap_or_default(), text_of(target, "name"));
+            match kind {
+                "test" if name == "apps" => wrong.push(format!("apps: the tests of {target_name} do not run")),
+                "test" if target_name != if name == "tests" { "repository" } else { "it" } => {
+                    wrong.push(format!(
+                        "{name}: the integration tests are one target `it` (tests/it), not `{target_name}`"
+                    ));
+                }
+                "lib" | "proc-macro" if target["doctest"] == true => {
+                    wrong.push(format!("{name}: [lib] doctest = false, and a unit test instead"));
+                }
+                _ => {}
+            }
+        }
+        let chosen = |dependency: &&Value| {
+            name == "apps"
+                && (list(dependency, "features").len() > workspace_features(text_of(dependency, "name"))
+                    || dependency["kind"] == "dev")
+        };
+        for dependency in list(&package, "dependencies").iter().filter(chosen) {
+            let dependency = text_of(dependency, "name");
+            wrong.push(format!(
+                "apps: {dependency} with features, or for tests: that changes what everything else is compiled with"
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// How many features the workspace's own manifest asks for.
+fn workspace_features(dependency: &str) -> usize {
+    let text = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let manifest: toml::Table = text.parse().unwrap();
+    let features = manifest["workspace"]["dependencies"].get(dependency).and_then(|entry| entry.get("features"));
+    features.and_then(toml::Value::as_array).map_or(0, Vec::len)
+}
+
 #[test]
 fn exceptions_in_deny_toml_have_reasons() {
     let text = fs::read_to_string(root().join("deny.toml")).unwrap();
@@ -238,7 +285,8 @@ fn sources(extension: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-fn members() -> Vec<Value> {
+/// The packages of this workspace, as cargo tells them.
+pub(crate) fn members() -> Vec<Value> {
     list(&metadata(&["--no-deps"]), "packages").to_vec()
 }
 

@@ -151,6 +151,22 @@ fn every_container_is_confined_and_checked() {
     }
 }
 
+#[test]
+fn no_container_waits_for_its_log() {
+    let template = template();
+    let mut seen = 0;
+    for (id, definition) in of_type(&template, "AWS::ECS::TaskDefinition") {
+        for container in definition["ContainerDefinitions"].as_array().unwrap() {
+            let log = &container["LogConfiguration"];
+            assert_eq!(log["LogDriver"], "awslogs", "{id}");
+            assert_eq!(log["Options"]["mode"], "non-blocking", "{id}");
+            assert_eq!(log["Options"]["max-buffer-size"], "25m", "{id}");
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 2 * services().len());
+}
+
 /// Each service with the settings that its task definition gives it reads nothing else and lacks nothing.
 #[test]
 fn every_setting_is_one_that_the_executable_reads_and_none_is_missing() {

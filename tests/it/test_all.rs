@@ -38,6 +38,8 @@ impl Small {
         );
         let manifest = |name: &str| format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n");
         workspace.write("services/calm/Cargo.toml", &manifest("calm"));
+        workspace.write("services/calm/tests/it.rs", "//! Nothing.\n");
+        workspace.write("services/calm/examples/shows.rs", "//! A program that tests could start.\nfn main() {}\n");
         workspace.write("tests/Cargo.toml", &manifest("tests"));
         workspace.write("services/apps/src/lib.rs", "//! Nothing.\n");
         for service in super::support::workspace::SERVICES {
@@ -63,7 +65,7 @@ impl Small {
     fn integration(&self, tests: &str) {
         self.workspace.write("tests/src/lib.rs", "//! Nothing.\n");
         let text = format!("//! All.\n#[cfg(test)]\nmod it {{\n{tests}}}\n");
-        self.workspace.write("tests/tests/it.rs", &text);
+        self.workspace.write("tests/tests/repository.rs", &text);
     }
 
     fn test_all(&self, args: &[&str]) -> Command {

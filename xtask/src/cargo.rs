@@ -1,4 +1,5 @@
-//! Cargo: metadata, the one build of all services, and what that build may depend on.
+//! Cargo: metadata, builds for this machine, the one build of what ships, and what that build may depend on. It does not know what
+//! it builds: that, the callers tell.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -9,7 +10,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use crate::catalog::{APPS, Catalog};
 use crate::exit::Exit;
 use crate::process::{Finished, Process, Stream, last_lines};
 use crate::ui::Ui;
@@ -121,8 +121,8 @@ pub(crate) struct Toolchain {
 
 impl Toolchain {
     /// Finds compiler, target and linker, or says what to install.
-    pub(crate) fn find(triple: &str, catalog: &Catalog) -> Result<Self> {
-        let rustc = |args: &[&str]| clean(Process::new("rustc"), catalog).args(args).check();
+    pub(crate) fn find(triple: &str, root: &Path) -> Result<Self> {
+        let rustc = |args: &[&str]| clean(Process::new("rustc"), root).args(args).check();
         let version = rustc(&["--version", "--verbose"])?.stdout;
         let host = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default().to_owned();
         let sysroot = rustc(&["--print", "sysroot"])?.stdout;
@@ -179,8 +179,8 @@ fn libc(linker: &Path, triple: &str) -> Result<String> {
 }
 
 /// Refuses when a cargo configuration outside the checkout, which no clone has, could change the executables.
-pub(crate) fn refuse_foreign_configuration(catalog: &Catalog) -> Result<()> {
-    let folders = catalog.root.ancestors().skip(1).map(|folder| folder.join(".cargo"));
+pub(crate) fn refuse_foreign_configuration(root: &Path) -> Result<()> {
+    let folders = root.ancestors().skip(1).map(|folder| folder.join(".cargo"));
     for folder in folders.chain([cargo_home()?]) {
         for name in ["config.toml", "config"] {
             let path = folder.join(name);
@@ -208,14 +208,19 @@ fn foreign_key(table: &toml::Table) -> Option<String> {
     })
 }
 
-/// Builds every service for a target, once. Returns the executables by name; fails naming each service that has none.
-/// `compilations` is about how many the build has.
-pub(crate) fn build(
-    catalog: &Catalog,
-    toolchain: &Toolchain,
-    compilations: u64,
-    ui: &Ui,
-) -> Result<BTreeMap<String, PathBuf>> {
+/// What is to be built: these executables of a package, from a checkout into a target folder.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) root: &'a Path,
+    pub(crate) target: &'a Path,
+    pub(crate) package: &'a str,
+    pub(crate) names: &'a [String],
+    /// About how many compilations that takes.
+    pub(crate) compilations: u64,
+}
+
+/// Builds executables that ship, for one platform. Returns them by name; fails naming each that there is none of.
+pub(crate) fn build(wanted: &Wanted<'_>, toolchain: &Toolchain, ui: &Ui) -> Result<BTreeMap<String, PathBuf>> {
     #[derive(Deserialize)]
     struct Message {
         reason: String,
@@ -226,15 +231,15 @@ pub(crate) fn build(
     struct Target {
         name: String,
     }
-    let flags = [
-        "-Ctarget-feature=+crt-static".to_owned(),
-        format!("--remap-path-prefix={}=/preserv", catalog.root.display()),
-        format!("--remap-path-prefix={}=/cargo", cargo_home()?.display()),
-    ];
-    let process = clean(Process::new("cargo"), catalog)
-        .args(["build", "--locked", "--keep-going", "--bins", "--package", APPS, "--profile", PROFILE])
+    // Where cargo keeps the sources of others is hidden; the checkout needs no such flag, since cargo compiles what is in it by
+    // relative paths. So the flags are the same in every checkout, and what others wrote need not be compiled for each.
+    let flags =
+        ["-Ctarget-feature=+crt-static".to_owned(), format!("--remap-path-prefix={}=/cargo", cargo_home()?.display())];
+    let Wanted { root, target, package, names, compilations } = *wanted;
+    let process = clean(Process::new("cargo"), root)
+        .args(["build", "--locked", "--keep-going", "--bins", "--package", package, "--profile", PROFILE])
         .args(["--target", &toolchain.triple, "--message-format", "json-render-diagnostics", "--target-dir"])
-        .args([&catalog.target])
+        .args([target])
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
     // Cargo's default serves this machine; naming it would also be taken for build scripts and macros, and a build for one
     // platform would then undo what the build for another has compiled.
@@ -260,8 +265,7 @@ pub(crate) fn build(
         }
     })?;
     drop(progress);
-    let missing: Vec<&str> =
-        catalog.services.iter().filter(|name| !executables.contains_key(*name)).map(String::as_str).collect();
+    let missing: Vec<&str> = names.iter().filter(|name| !executables.contains_key(*name)).map(String::as_str).collect();
     if finished.success() && missing.is_empty() {
         return Ok(executables);
     }
@@ -276,9 +280,9 @@ fn errors(finished: &Finished) -> String {
 }
 
 /// A process in the checkout that sees only [`ENVIRONMENT`].
-fn clean(process: Process, catalog: &Catalog) -> Process {
+fn clean(process: Process, root: &Path) -> Process {
     let variables = ENVIRONMENT.iter().filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)));
-    variables.fold(process.only_env(), |process, (name, value)| process.env(name, value)).dir(&catalog.root)
+    variables.fold(process.only_env(), |process, (name, value)| process.env(name, value)).dir(root)
 }
 
 fn cargo_home() -> Result<PathBuf> {

@@ -1,18 +1,13 @@
-//! The whole command line, and the help that one sees first.
+//! The whole command line. What is shown without one, `help` has.
 
 pub mod deploy;
 pub mod identify;
 mod update_template;
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use serde_json::json;
-
-use crate::exit::Exit;
-use crate::ui::Ui;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use update_template::{Pin, UpdateTemplate};
 
@@ -57,7 +52,7 @@ pub struct Global {
 
 impl Global {
     /// What counts when the command line could not be read but asked for records.
-    fn for_records() -> Self {
+    pub(crate) fn for_records() -> Self {
         Self { format: Format::Json, dry_run: false, quiet: false, verbose: false, color: Color::Never, timeout: None }
     }
 }
@@ -190,9 +185,19 @@ pub struct TestAll {
     /// Go on with the next stage after one failed.
     #[arg(long)]
     pub keep_going: bool,
+    /// Give everything N times as long as its limit says: for a slow or busy machine.
+    #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = patience)]
+    pub patience: f64,
     /// Write a JUnit report as well.
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
+}
+
+/// A number that a time can be multiplied by.
+fn patience(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().map_err(|error| error.to_string())?;
+    // A thousand times 45 minutes is a month.
+    if number > 0.0 && number <= 1000.0 { Ok(number) } else { Err("give a number above 0 and up to 1000".to_owned()) }
 }
 
 /// The stages of `test-all`, in their order.
@@ -262,78 +267,14 @@ the AWS SDK: a few minutes; afterwards it takes about one.
 
 Exit codes: 0 both went as they must; 1 one did not; 3 no commit; 7 time limit; 8 another rehearsal runs; 130, 143 interrupted.";
 
-/// What one wants to do, and the commands that do it. A test sees that each command stands here once.
-const GROUPS: [(&str, &[&str]); 4] = [
-    ("Try it", &["up", "rehearse"]),
-    ("Test it", &["test-all"]),
-    ("Ship it", &["release", "update-template", "deploy", "rollback"]),
-    ("Look after it", &["status", "logs", "identify", "signatures", "doctor", "completions"]),
-];
-
-const EXAMPLES: [(&str, &str); 3] = [
-    ("cargo xtask test-all", "run all tests"),
-    ("cargo xtask release --no-push --allow-unfinished", "build the 17 images, with cargo and git alone"),
-    ("cargo xtask rehearse", "see a deployment, with no account"),
-];
-
-/// The help of `cargo xtask` without arguments.
-pub fn overview(global: &Global) -> Exit {
-    let command = Cli::command();
-    let about = |name: &str| command.find_subcommand(name).and_then(|found| found.get_about()).map(ToString::to_string);
-    let mut text =
-        "Release, test and look after the preservation services.\n\nUsage: cargo xtask <COMMAND>\n".to_owned();
-    for (heading, names) in GROUPS {
-        let _ = writeln!(text, "\n{heading}");
-        for name in names {
-            let _ = writeln!(text, "  {name:<16} {}", about(name).unwrap_or_default());
-        }
-    }
-    text.push_str("\nExamples\n");
-    for (line, what) in EXAMPLES {
-        let _ = writeln!(text, "  {line:<50} {what}");
-    }
-    text.push_str("\n`cargo xtask <COMMAND> --help` explains a command and its exit codes.");
-    let ui = Ui::new("help", global);
-    ui.answer(&text);
-    ui.finish(&Ok(Exit::Done))
-}
-
-/// Prints clap's message (help, or what is wrong) and gives the exit code.
-pub fn usage(error: &clap::Error) -> Exit {
-    let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
-    let args: Vec<String> = std::env::args().collect();
-    if args.iter().any(|arg| arg == "--format=json") || args.windows(2).any(|pair| pair == ["--format", "json"]) {
-        let global = Global::for_records();
-        let ui = Ui::new("help", &global);
-        // To stderr, also the help: stdout carries records.
-        ui.answer(&error.render().to_string());
-        ui.record(
-            "result",
-            &json!({ "status": exit.status(), "exit_code": exit as u8, "reason": error.kind().as_str() }),
-        );
-    } else {
-        // Printing fails when the reader is gone.
-        let _ = error.print();
-    }
-    exit
-}
-
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn every_command_stands_in_the_overview_once() {
-        let mut grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
-        let command = Cli::command();
-        let mut all: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
-        grouped.sort_unstable();
-        all.sort_unstable();
-        assert_eq!(grouped, all);
     }
 }

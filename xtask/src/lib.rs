@@ -2,22 +2,25 @@
 //!
 //! This file is the table of contents: it reads the command line, hands over to the module of the command, and turns
 //! the outcome into an exit code. Commands live in one module each; every external program is called from exactly one.
-//! What is public serves the programs beside it (`program`): `xtask-deploy`, because the AWS SDK takes minutes to compile,
-//! and `xtask-identify`, because of the signatures.
+//! What is public serves the programs beside it: `xtask-deploy`, because the AWS SDK takes minutes to compile, and
+//! `xtask-identify`, because of the signatures.
 
 mod cargo;
 pub mod catalog;
 pub mod cli;
 mod completions;
+mod deploy;
 mod docker;
 mod doctor;
 mod elf;
 pub mod exit;
 pub mod files;
 pub mod git;
+pub mod help;
+mod identify;
 mod image;
 pub mod process;
-mod program;
+mod programs;
 mod rehearse;
 mod release;
 mod test_all;
@@ -36,11 +39,11 @@ use ui::Ui;
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return cli::usage(&error).into(),
+        Err(error) => return help::usage(&error).into(),
     };
     process::watch_signals(cli.global.timeout);
     let Some(command) = cli.command else {
-        return cli::overview(&cli.global).into();
+        return help::overview(&cli.global).into();
     };
     let ui = Ui::new(command.name(), &cli.global);
     let outcome = match command {
@@ -50,10 +53,8 @@ pub fn main() -> ExitCode {
         Command::Up(args) => up::run(&args, &cli.global, &ui),
         Command::Rehearse => rehearse::run(cli.global.dry_run, &ui),
         Command::Doctor => doctor::run(&ui),
-        Command::Deploy(_) | Command::Status(_) | Command::Rollback(_) | Command::Logs(_) => {
-            program::DEPLOYER.hand_over(&ui)
-        }
-        Command::Identify(_) | Command::Signatures(_) => program::IDENTIFIER.hand_over(&ui),
+        Command::Deploy(_) | Command::Status(_) | Command::Rollback(_) | Command::Logs(_) => deploy::hand_over(&ui),
+        Command::Identify(_) | Command::Signatures(_) => identify::hand_over(&ui),
         Command::Completions { shell } => Ok(completions::print(shell, &ui)),
     };
     ui.finish(&outcome).into()

@@ -1,8 +1,9 @@
 //! `rehearse`: the whole train without an account. A release into OCI layouts, the template pinned to it, a deployment to the
 //! simulator `aws-sim`, and one that fails and is rolled back.
 //!
-//! It works in a clone of HEAD below target, and runs the same commands as an operator. Two things stand in for the world: the
-//! layouts' digests for what a registry would answer, and the simulator for AWS.
+//! It works in a clone of HEAD below target, and runs the same commands as an operator. A release of this very commit that lies here
+//! is taken as it is: the same executables would come out again. Two things stand in for the world: the layouts' digests for what a
+//! registry would answer, and the simulator for AWS.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,18 +12,24 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::catalog::Catalog;
+use crate::deploy;
 use crate::exit::Exit;
 use crate::files::Lock;
 use crate::git;
 use crate::image::digest;
 use crate::process::{Process, Stream};
-use crate::program;
+use crate::programs::Programs;
+use crate::release::manifest::{self, Manifest};
 use crate::ui::{Paint, Ui};
 
 const TEMPLATE: &str = "cloudformation/cfn-preserv-master.yml";
 const STACK: &str = "preserv-services-staging";
 const ACCOUNT: &str = "111122223333";
 const BUCKET: &str = "rehearsal-templates";
+/// The simulator's package and program.
+const SIMULATOR: &str = "aws-sim";
+/// The platform of the template.
+const PLATFORM: &str = "linux/amd64";
 /// The service whose release fails, and its name in ECS.
 const BROKEN: (&str, &str) = ("ingest_validator", "ecs-validator");
 /// Services that the first deployment changes; the others run the release already.
@@ -40,13 +47,15 @@ pub(crate) fn run(dry_run: bool, ui: &Ui) -> Result<Exit> {
     ui.keep_below(&catalog.target)?;
     let home = catalog.target.join("xtask/rehearse");
     let _lock = Lock::take(&home.join("lock"), "rehearse")?;
-    program::DEPLOYER.compile(&["aws-sim"], ui)?;
-    let stage = Stage { checkout: home.join("checkout"), target: home.join("target"), catalog: &catalog, ui };
+    let packages = [deploy::PROGRAM, SIMULATOR];
+    let programs =
+        Programs { packages: &packages, known_by: SIMULATOR, expected: deploy::PACKAGES, notice: deploy::NOTICE };
+    let programs = programs.compile(&catalog, ui)?;
+    let stage = Stage { checkout: home.join("checkout"), target: home.join("target"), programs, ui };
 
     title(ui, "1. A release, into OCI layouts");
     git::clone_head(&catalog.root, &stage.checkout)?;
-    stage.xtask(&["release", "--no-push", "--allow-unfinished", "--branch", "rehearsal"])?;
-    let manifest = stage.manifest()?;
+    let manifest = answered(&stage.released(&catalog)?)?;
 
     title(ui, "2. The template is pinned to it");
     let before = fs::read_to_string(stage.checkout.join(TEMPLATE))?;
@@ -96,7 +105,8 @@ fn pin(manifest: &Value, service: &str) -> String {
 struct Stage<'a> {
     checkout: PathBuf,
     target: PathBuf,
-    catalog: &'a Catalog,
+    /// Where deployer and simulator are.
+    programs: PathBuf,
     ui: &'a Ui,
 }
 
@@ -118,23 +128,21 @@ impl Stage<'_> {
         Ok(finished.code.unwrap_or(-1))
     }
 
-    /// The manifest of the release, with the digests that a registry would have answered: those of the layouts.
-    fn manifest(&self) -> Result<Value> {
-        let tag = format!("{}-rehearsal-unfinished", git::Checkout::read(&self.checkout)?.short);
-        let folder = self.target.join("xtask/release").join(&tag);
-        let read = |path: PathBuf| -> Result<Value> {
-            let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-            serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))
-        };
-        let mut manifest = read(folder.join(format!("release-{tag}.json")))?;
-        manifest["published"] = true.into();
-        for image in manifest["images"].as_array_mut().into_iter().flatten() {
-            let service = image["service"].as_str().unwrap_or_default();
-            let manifest_digest = read(folder.join(service).join("index.json"))?["manifests"][0]["digest"].clone();
-            image["platforms"][0]["manifest_digest"] = manifest_digest.clone();
-            image["digest"] = manifest_digest;
+    /// The manifest of a release of the clone's commit: one that lies here, or a fresh one.
+    fn released(&self, catalog: &Catalog) -> Result<PathBuf> {
+        let git::Checkout { commit, short, .. } = git::Checkout::read(&self.checkout)?;
+        for path in manifest::all(&catalog.target)? {
+            // One that cannot be read, or is of something else, is no reason not to rehearse.
+            let Ok(found) = Manifest::read(&path) else { continue };
+            let platforms: Vec<&str> = found.builds.iter().map(|build| build.platform.as_str()).collect();
+            if found.commit == commit && !found.dirty && platforms == [PLATFORM] {
+                self.ui.say(&format!("  taking the release {}, which is of this commit", found.tag));
+                return Ok(path);
+            }
         }
-        Ok(manifest)
+        self.xtask(&["release", "--no-push", "--allow-unfinished", "--branch", "rehearsal"])?;
+        let tag = format!("{short}-rehearsal-unfinished");
+        Ok(self.target.join("xtask/release").join(&tag).join(format!("release-{tag}.json")))
     }
 
     /// Pins the clone's template to a release, commits it, and returns its text.
@@ -168,17 +176,16 @@ impl Stage<'_> {
         let access = format!("account = \"{ACCOUNT}\"\nregion = \"us-east-1\"\ntemplate_bucket = \"{BUCKET}\"\n");
         fs::write(&config, format!("[environments.staging]\n{access}capabilities = [\"CAPABILITY_IAM\"]\n"))?;
 
-        let programs = self.catalog.target.join("debug");
         let scenario_path = scenario_path.display().to_string();
         let args = ["--until-stdin-closes", "--account", ACCOUNT, "--speed", SPEED, "--scenario", &scenario_path];
-        let (_simulator, ready) = Process::new(programs.join("aws-sim")).args(args).serve()?;
+        let (_simulator, ready) = Process::new(self.programs.join(SIMULATOR)).args(args).serve()?;
         let environment: Value = serde_json::from_str(&ready).context("reading what the simulator says")?;
         let args = ["deploy", "staging", "--yes", "--bake", "30s", "--skip-test-gate", "a rehearsal"];
         self.ui.say(&self.ui.paint(Paint::Dim, "$ cargo xtask deploy staging"));
         // Nothing of the caller's own access to AWS may reach it: a rehearsal must not be able to touch an account.
         let inherited = std::env::vars_os().filter(|(name, _)| !name.to_string_lossy().starts_with("AWS_"));
         let process = inherited
-            .fold(Process::new(programs.join("xtask-deploy")).only_env(), |process, (name, value)| {
+            .fold(Process::new(self.programs.join(deploy::PROGRAM)).only_env(), |process, (name, value)| {
                 process.env(name, value)
             });
         let process = process.dir(&self.checkout).env("CARGO_TARGET_DIR", &self.target).env("XTASK_CONFIG", config);
@@ -199,6 +206,24 @@ impl Stage<'_> {
         }
         Ok(parameters)
     }
+}
+
+/// A release's manifest with the digests that a registry would have answered: those of the layouts beside it.
+fn answered(path: &Path) -> Result<Value> {
+    let folder = path.parent().context("a file has a folder")?;
+    let read = |path: PathBuf| -> Result<Value> {
+        let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))
+    };
+    let mut manifest = read(path.to_owned())?;
+    manifest["published"] = true.into();
+    for image in manifest["images"].as_array_mut().into_iter().flatten() {
+        let service = image["service"].as_str().unwrap_or_default();
+        let manifest_digest = read(folder.join(service).join("index.json"))?["manifests"][0]["digest"].clone();
+        image["platforms"][0]["manifest_digest"] = manifest_digest.clone();
+        image["digest"] = manifest_digest;
+    }
+    Ok(manifest)
 }
 
 /// What the template imports from other stacks, with a value each.

@@ -5,6 +5,7 @@
 
 mod build;
 pub(crate) mod manifest;
+mod outcomes;
 mod publish;
 mod sbom;
 mod tag;
@@ -141,14 +142,14 @@ impl Preflight {
         if let Some(checkout) = &checkout {
             note(refuse_dirty(checkout, args.allow_dirty), &mut problems);
         }
-        note(cargo::refuse_foreign_configuration(catalog), &mut problems);
+        note(cargo::refuse_foreign_configuration(&catalog.root), &mut problems);
         let tag = checkout.as_ref().and_then(|checkout| {
             let marks = Marks { dirty: !checkout.differences.is_empty(), unfinished: args.allow_unfinished };
             note(tag::tag(checkout, args.branch.as_deref(), |name| std::env::var(name).ok(), marks), &mut problems)
         });
         let triples = platforms.iter().map(|platform| args.target.as_deref().unwrap_or(platform.triple));
         let toolchains: Vec<Toolchain> =
-            triples.filter_map(|triple| note(Toolchain::find(triple, catalog), &mut problems)).collect();
+            triples.filter_map(|triple| note(Toolchain::find(triple, &catalog.root), &mut problems)).collect();
         let docker = if args.no_push { None } else { note(Docker::find(registry.clone(), login), &mut problems) };
         match (checkout, tag) {
             (Some(checkout), Some(tag)) if problems.is_empty() => Ok(Self { checkout, tag, toolchains, docker }),
@@ -243,7 +244,7 @@ fn plan(preflight: &Preflight, args: &cli::Release, catalog: &Catalog, registry:
             Some(Lookup::Absent) | None => None,
         })
     })?;
-    let stands = publish::all_or_list("asking the registry", &catalog.services, stands)?;
+    let stands = outcomes::all_or_list("asking the registry", &catalog.services, stands)?;
     let mut rows = vec![vec!["SERVICE".to_owned(), "PLAN".to_owned(), "REFERENCE".to_owned()]];
     let mut images = Vec::new();
     for (service, stands) in catalog.services.iter().zip(stands) {

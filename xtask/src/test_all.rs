@@ -6,12 +6,13 @@
 mod junit;
 mod libtest;
 mod lint;
+mod patience;
 mod report;
 mod suites;
 
 use std::fs;
 use std::path::Path;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -25,6 +26,7 @@ use crate::git::Checkout;
 use crate::process;
 use crate::ui::{Paint, Ui, table};
 
+use patience::Patience;
 use report::{Counts, Failed, Host, Report, StageReport, Status};
 use suites::{Tests, Which};
 
@@ -35,6 +37,7 @@ pub(crate) fn run(args: &cli::TestAll, dry_run: bool, ui: &Ui) -> Result<Exit> {
     let catalog = Catalog::load()?;
     let home = catalog.target.join("xtask/test-all");
     let path = home.join("test-report.json");
+    let patience = Patience(args.patience);
     let wanted = if args.failed {
         match report::failed_last(&path)? {
             Failed::Nothing => {
@@ -47,14 +50,14 @@ pub(crate) fn run(args: &cli::TestAll, dry_run: bool, ui: &Ui) -> Result<Exit> {
         wanted(args)
     };
     if dry_run {
-        return Ok(plan(&wanted, &catalog, ui));
+        return Ok(plan(&wanted, patience, &catalog, ui));
     }
     let folder = ui.keep_below(&catalog.target)?;
     let _lock = Lock::take(&home.join("lock"), "test-all")?;
 
     let started = SystemTime::now();
     let before = checkout(&catalog.root, ui);
-    let stages = stages(&wanted, args.keep_going, &catalog, &folder, ui)?;
+    let stages = stages(&wanted, args, &catalog, &folder, ui)?;
     let report = Report {
         schema: report::SCHEMA.to_owned(),
         dirty: is_dirty(before.as_ref(), Checkout::read(&catalog.root).ok().as_ref()),
@@ -115,11 +118,11 @@ fn failed_only(args: &cli::TestAll, failed: &[(String, Option<Vec<String>>)]) ->
     STAGES.into_iter().map(|stage| (stage, of(stage))).collect()
 }
 
-fn plan(wanted: &[(Stage, Wanted)], catalog: &Catalog, ui: &Ui) -> Exit {
+fn plan(wanted: &[(Stage, Wanted)], patience: Patience, catalog: &Catalog, ui: &Ui) -> Exit {
     let mut rows = vec![["STAGE", "LIMIT", "COMMAND"].map(str::to_owned).to_vec()];
     let mut plan = Vec::new();
     for (stage, wanted) in wanted {
-        let minutes = |limit: std::time::Duration| format!("{} min", limit.as_secs() / 60);
+        let shown = |limit: Duration| humantime::format_duration(patience.with(limit)).to_string();
         let mut add = |limit: String, command: String| {
             plan.push(json!({ "stage": report::name(*stage), "limit": limit, "command": command }));
             rows.push(vec![report::name(*stage).to_owned(), limit, command]);
@@ -127,12 +130,15 @@ fn plan(wanted: &[(Stage, Wanted)], catalog: &Catalog, ui: &Ui) -> Exit {
         match (wanted, Tests::of(*stage)) {
             (Wanted::Not(reason), _) => add("-".to_owned(), format!("not run: {reason}")),
             (Wanted::Run(which), Some(tests)) => {
-                add(minutes(tests.limit), tests.command(&catalog.root, which).shown());
+                for command in suites::builds(&catalog.root) {
+                    add(shown(suites::BUILD_LIMIT), command.shown());
+                }
+                add(shown(tests.limit), tests.command(&catalog.root, which).shown());
             }
             (Wanted::Run(_), None) => {
                 for check in lint::checks(&catalog.root) {
                     let command = check.command.map_or_else(|why| format!("skipped: {why}"), |command| command.shown());
-                    add(minutes(lint::LIMIT), command);
+                    add(shown(check.limit), command);
                 }
             }
         }
@@ -144,17 +150,18 @@ fn plan(wanted: &[(Stage, Wanted)], catalog: &Catalog, ui: &Ui) -> Exit {
 
 fn stages(
     wanted: &[(Stage, Wanted)],
-    keep_going: bool,
+    args: &cli::TestAll,
     catalog: &Catalog,
     folder: &Path,
     ui: &Ui,
 ) -> Result<Vec<StageReport>> {
+    let patience = Patience(args.patience);
     let mut stages: Vec<StageReport> = Vec::new();
     for (stage, wanted) in wanted {
         let failed = stages.iter().find(|earlier| earlier.status == Status::Failed).map(|earlier| earlier.name.clone());
         let report = match (wanted, failed) {
             (Wanted::Not(reason), _) => StageReport::not_run(*stage, (*reason).to_owned()),
-            (Wanted::Run(_), Some(failed)) if !keep_going => {
+            (Wanted::Run(_), Some(failed)) if !args.keep_going => {
                 StageReport::not_run(*stage, format!("{failed} failed; --keep-going goes on"))
             }
             (Wanted::Run(which), _) => {
@@ -162,10 +169,10 @@ fn stages(
                 ui.say(&ui.paint(Paint::Bold, report::name(*stage)));
                 let started = Instant::now();
                 let cases = match Tests::of(*stage) {
-                    None => lint::run(&catalog.root, ui)?,
+                    None => lint::run(&catalog.root, patience, ui)?,
                     Some(tests) => {
                         let skips = folder.join(format!("skipped-{}.txt", report::name(*stage)));
-                        tests.run(catalog, which, &skips, ui)?
+                        tests.run(catalog, which, patience, &skips, ui)?
                     }
                 };
                 let report = StageReport::new(*stage, cases, rounded(started.elapsed().as_secs_f64()));

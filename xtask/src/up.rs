@@ -5,17 +5,18 @@ use std::ffi::OsString;
 
 use anyhow::Result;
 
-use crate::cargo;
 use crate::catalog::{APPS, Catalog};
 use crate::cli::{Format, Global, Up};
 use crate::exit::Exit;
 use crate::process::Process;
+use crate::programs::Programs;
 use crate::ui::Ui;
 
 const PACKAGE: &str = "stack";
 const PROGRAM: &str = "preserv-stack";
 /// The packages that the first compilation goes through, for the progress bar.
 const PACKAGES: u64 = 230;
+const NOTICE: &str = "Compiling the embedded servers. Once; it takes about two minutes on two cores, less on more.";
 
 pub(crate) fn run(args: &Up, global: &Global, ui: &Ui) -> Result<Exit> {
     let catalog = Catalog::load()?;
@@ -29,14 +30,8 @@ pub(crate) fn run(args: &Up, global: &Global, ui: &Ui) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     let packages: &[&str] = if args.services { &[PACKAGE, APPS] } else { &[PACKAGE] };
-    let programs = catalog.target.join("debug");
-    let program = programs.join(PROGRAM);
-    if program.exists() {
-        cargo::build_quietly(packages)?;
-    } else {
-        ui.say("Compiling the embedded servers. Once; it takes about two minutes on two cores, less on more.");
-        cargo::build_visibly(packages, PACKAGES, ui)?;
-    }
+    let programs =
+        Programs { packages, known_by: PROGRAM, expected: PACKAGES, notice: NOTICE }.compile(&catalog, ui)?;
     let mut arguments: Vec<OsString> = Vec::new();
     match &args.keep {
         Some(folder) => arguments.extend(["--keep".into(), folder.into()]),
@@ -58,5 +53,5 @@ pub(crate) fn run(args: &Up, global: &Global, ui: &Ui) -> Result<Exit> {
     if let Some(limit) = global.timeout {
         arguments.extend(["--timeout".into(), limit.as_secs().to_string().into()]);
     }
-    Err(Process::new(program).args(arguments).replace_this_process())
+    Err(Process::new(programs.join(PROGRAM)).args(arguments).replace_this_process())
 }

@@ -9,7 +9,7 @@ use model::{GenericFile, StorageOption, Time, Topic};
 use nsq::{Name, Publisher};
 use registry::Query;
 use time::{Duration, OffsetDateTime};
-use worker::{CancellationToken, Scan};
+use worker::{Part, Pass, Scan};
 
 /// What is checked by reading it. Glacier's files would have to be restored first.
 const CHECKED: [StorageOption; 4] =
@@ -71,7 +71,7 @@ impl Queue {
 }
 
 impl Scan for Queue {
-    async fn pass(&self, cancelled: &CancellationToken) -> Result<()> {
+    async fn pass(&self, _: &Part, pass: &Pass) -> Result<()> {
         if let Some(identifier) = &self.only {
             let file = self.registry.file(identifier).await;
             return self.publish(&file.with_context(|| format!("looking for the file {identifier}"))?).await;
@@ -81,7 +81,7 @@ impl Scan for Queue {
         for (since, until) in windows(OffsetDateTime::now_utc() - self.age) {
             let mut files = pin!(self.registry.all::<GenericFile>(self.due(since, until)));
             while let Some(file) = files.try_next().await.context("looking for files that are due")? {
-                if queued.len() >= self.files as usize || cancelled.is_cancelled() {
+                if queued.len() >= self.files as usize || pass.cancelled.is_cancelled() {
                     tracing::info!(
                         files = queued.len(),
                         "queued as many files as one run may, or until it was to stop"

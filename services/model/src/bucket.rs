@@ -1,5 +1,5 @@
-//! Preservation buckets: which storage option keeps its copies where, and how URLs and keys belong together. The names of
-//! buckets and hosts come from the settings; the rest of the table is fixed.
+//! Preservation buckets: which storage option keeps its copies where, by which settings they are named, and how URLs and keys
+//! belong together. The one table of it (specification 01 §6.4): settings, clients and stages iterate it.
 
 use crate::{Provider, StorageClass, StorageOption};
 
@@ -8,36 +8,99 @@ use crate::{Provider, StorageClass, StorageOption};
 pub struct Row {
     pub option: StorageOption,
     /// The setting that names the bucket.
-    pub bucket_setting: &'static str,
-    pub provider: Provider,
-    /// The setting that names the host.
-    pub host_setting: &'static str,
+    pub bucket: Setting,
+    pub site: &'static Site,
     pub region: &'static str,
     /// Where to restore from: the lowest first.
     pub restore_priority: u8,
     /// A description, never sent to S3: lifecycle rules move objects to Glacier.
     pub class: StorageClass,
+    /// The bucket's name in production: an example for who has to set it.
+    pub production: &'static str,
 }
+
+/// A host with its credentials, on which some of the buckets are.
+#[derive(Debug)]
+pub struct Site {
+    pub provider: Provider,
+    /// The setting that names the host; with a port, if it has one.
+    pub host: Setting,
+    /// The settings of the access key and its secret: both or neither.
+    pub key: Setting,
+    pub secret: Setting,
+    /// The host in production: an example for who has to set it.
+    pub production: &'static str,
+}
+
+/// The name of a setting: the documentation's, and the one that the templates in use supply, where they differ (ruling H.49).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting {
+    pub name: &'static str,
+    pub other: Option<&'static str>,
+}
+
+const fn one(name: &'static str) -> Setting {
+    Setting { name, other: None }
+}
+
+const fn both(name: &'static str, other: &'static str) -> Setting {
+    Setting { name, other: Some(other) }
+}
+
+/// Amazon, which also has the receiving, staging and restoration buckets.
+pub static AWS: Site = Site {
+    provider: Provider::Aws,
+    host: one("S3_AWS_HOST"),
+    key: one("S3_AWS_KEY"),
+    secret: one("S3_AWS_SECRET"),
+    production: "s3.amazonaws.com",
+};
+pub static WASABI_OR: Site = Site {
+    provider: Provider::WasabiOr,
+    host: both("S3_WASABI_HOST_OR", "S3_NEWSTORAGEOPTION_HOST_OR"),
+    key: WASABI_KEY,
+    secret: WASABI_SECRET,
+    production: "s3.us-west-1.wasabisys.com",
+};
+pub static WASABI_TX: Site = Site {
+    provider: Provider::WasabiTx,
+    host: both("S3_WASABI_HOST_TX", "S3_NEWSTORAGEOPTION_HOST_TX"),
+    key: WASABI_KEY,
+    secret: WASABI_SECRET,
+    production: "s3.us-central-1.wasabisys.com",
+};
+pub static WASABI_VA: Site = Site {
+    provider: Provider::WasabiVa,
+    host: both("S3_WASABI_HOST_VA", "S3_NEWSTORAGEOPTION_HOST_VA"),
+    key: WASABI_KEY,
+    secret: WASABI_SECRET,
+    production: "s3.us-east-1.wasabisys.com",
+};
+
+/// Wasabi's regions share their credentials.
+const WASABI_KEY: Setting = both("S3_WASABI_KEY", "S3_NEWSTORAGEOPTION_KEY");
+const WASABI_SECRET: Setting = both("S3_WASABI_SECRET", "S3_NEWSTORAGEOPTION_SECRET");
+
+/// All hosts, each once.
+pub static SITES: [&Site; 4] = [&AWS, &WASABI_OR, &WASABI_TX, &WASABI_VA];
 
 /// All preservation buckets. The order matters: the first copy of `Standard` is the primary one.
 #[rustfmt::skip]
 pub static TABLE: [Row; 11] = {
-    use Provider::{Aws, WasabiOr, WasabiTx, WasabiVa};
     use StorageClass as Class;
     use StorageOption as Option;
-    const AWS: &str = "S3_AWS_HOST";
     [
-        Row { option: Option::Standard, bucket_setting: "BUCKET_STANDARD_VA", provider: Aws, host_setting: AWS, region: "us-east-1", restore_priority: 1, class: Class::Standard },
-        Row { option: Option::Standard, bucket_setting: "BUCKET_STANDARD_OR", provider: Aws, host_setting: AWS, region: "us-west-2", restore_priority: 5, class: Class::Glacier },
-        Row { option: Option::GlacierOh, bucket_setting: "BUCKET_GLACIER_OH", provider: Aws, host_setting: AWS, region: "us-east-2", restore_priority: 7, class: Class::Glacier },
-        Row { option: Option::GlacierOr, bucket_setting: "BUCKET_GLACIER_OR", provider: Aws, host_setting: AWS, region: "us-west-2", restore_priority: 8, class: Class::Glacier },
-        Row { option: Option::GlacierVa, bucket_setting: "BUCKET_GLACIER_VA", provider: Aws, host_setting: AWS, region: "us-east-1", restore_priority: 6, class: Class::Glacier },
-        Row { option: Option::GlacierDeepOh, bucket_setting: "BUCKET_GLACIER_DEEP_OH", provider: Aws, host_setting: AWS, region: "us-east-2", restore_priority: 10, class: Class::GlacierDeepArchive },
-        Row { option: Option::GlacierDeepOr, bucket_setting: "BUCKET_GLACIER_DEEP_OR", provider: Aws, host_setting: AWS, region: "us-west-2", restore_priority: 11, class: Class::GlacierDeepArchive },
-        Row { option: Option::GlacierDeepVa, bucket_setting: "BUCKET_GLACIER_DEEP_VA", provider: Aws, host_setting: AWS, region: "us-east-1", restore_priority: 9, class: Class::GlacierDeepArchive },
-        Row { option: Option::WasabiOr, bucket_setting: "BUCKET_WASABI_OR", provider: WasabiOr, host_setting: "S3_NEWSTORAGEOPTION_HOST_OR", region: "us-west-1", restore_priority: 3, class: Class::Wasabi },
-        Row { option: Option::WasabiTx, bucket_setting: "BUCKET_WASABI_TX", provider: WasabiTx, host_setting: "S3_NEWSTORAGEOPTION_HOST_TX", region: "us-central-1", restore_priority: 4, class: Class::Wasabi },
-        Row { option: Option::WasabiVa, bucket_setting: "BUCKET_WASABI_VA", provider: WasabiVa, host_setting: "S3_NEWSTORAGEOPTION_HOST_VA", region: "us-east-1", restore_priority: 2, class: Class::Wasabi },
+        Row { option: Option::Standard, bucket: one("BUCKET_STANDARD_VA"), site: &AWS, region: "us-east-1", restore_priority: 1, class: Class::Standard, production: "aptrust.preservation.storage" },
+        Row { option: Option::Standard, bucket: one("BUCKET_STANDARD_OR"), site: &AWS, region: "us-west-2", restore_priority: 5, class: Class::Glacier, production: "aptrust.preservation.oregon" },
+        Row { option: Option::GlacierOh, bucket: one("BUCKET_GLACIER_OH"), site: &AWS, region: "us-east-2", restore_priority: 7, class: Class::Glacier, production: "aptrust.preservation.glacier.oh" },
+        Row { option: Option::GlacierOr, bucket: one("BUCKET_GLACIER_OR"), site: &AWS, region: "us-west-2", restore_priority: 8, class: Class::Glacier, production: "aptrust.preservation.glacier.or" },
+        Row { option: Option::GlacierVa, bucket: one("BUCKET_GLACIER_VA"), site: &AWS, region: "us-east-1", restore_priority: 6, class: Class::Glacier, production: "aptrust.preservation.glacier.va" },
+        Row { option: Option::GlacierDeepOh, bucket: one("BUCKET_GLACIER_DEEP_OH"), site: &AWS, region: "us-east-2", restore_priority: 10, class: Class::GlacierDeepArchive, production: "aptrust.preservation.glacier-deep.oh" },
+        Row { option: Option::GlacierDeepOr, bucket: one("BUCKET_GLACIER_DEEP_OR"), site: &AWS, region: "us-west-2", restore_priority: 11, class: Class::GlacierDeepArchive, production: "aptrust.preservation.glacier-deep.or" },
+        Row { option: Option::GlacierDeepVa, bucket: one("BUCKET_GLACIER_DEEP_VA"), site: &AWS, region: "us-east-1", restore_priority: 9, class: Class::GlacierDeepArchive, production: "aptrust.preservation.glacier-deep.va" },
+        Row { option: Option::WasabiOr, bucket: both("BUCKET_WASABI_OR", "BUCKET_NEWSTORAGEOPTION_OR"), site: &WASABI_OR, region: "us-west-1", restore_priority: 3, class: Class::Wasabi, production: "aptrust-production-wasabi-or" },
+        Row { option: Option::WasabiTx, bucket: both("BUCKET_WASABI_TX", "BUCKET_NEWSTORAGEOPTION_TX"), site: &WASABI_TX, region: "us-central-1", restore_priority: 4, class: Class::Wasabi, production: "aptrust-production-wasabi-tx" },
+        Row { option: Option::WasabiVa, bucket: both("BUCKET_WASABI_VA", "BUCKET_NEWSTORAGEOPTION_VA"), site: &WASABI_VA, region: "us-east-1", restore_priority: 2, class: Class::Wasabi, production: "aptrust-production-wasabi-va" },
     ]
 };
 
@@ -63,14 +126,6 @@ pub enum UrlError {
 }
 
 impl PreservationBuckets {
-    /// With the values of the settings that [`TABLE`] names. The first one that cannot be had is the error.
-    pub fn new<E>(mut setting: impl FnMut(&'static str) -> Result<String, E>) -> Result<Self, E> {
-        let bucket = |row: &'static Row| {
-            Ok(PreservationBucket { row, name: setting(row.bucket_setting)?, host: setting(row.host_setting)? })
-        };
-        TABLE.iter().map(bucket).collect::<Result<_, E>>().map(Self)
-    }
-
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &PreservationBucket> {
         self.0.iter()
@@ -105,7 +160,23 @@ impl PreservationBuckets {
     }
 }
 
+impl FromIterator<PreservationBucket> for PreservationBuckets {
+    fn from_iter<I: IntoIterator<Item = PreservationBucket>>(buckets: I) -> Self {
+        Self(buckets.into_iter().collect())
+    }
+}
+
 impl PreservationBucket {
+    /// With what the settings say of it: its name, and the host of its site.
+    pub fn new(row: &'static Row, name: impl Into<String>, host: impl Into<String>) -> Self {
+        Self { row, name: name.into(), host: host.into() }
+    }
+
+    /// As in production.
+    pub fn in_production(row: &'static Row) -> Self {
+        Self::new(row, row.production, row.site.production)
+    }
+
     /// What is fixed about it.
     pub fn row(&self) -> &'static Row {
         self.row
@@ -145,7 +216,7 @@ impl PreservationBucket {
 
     /// Whether the copy can be made by the server, from the staging bucket in the same region.
     pub fn is_near_staging(&self) -> bool {
-        self.row.provider == Provider::Aws && self.row.region == "us-east-1"
+        self.row.site.provider == Provider::Aws && self.row.region == "us-east-1"
     }
 }
 
@@ -168,18 +239,12 @@ mod tests {
     use super::*;
 
     fn with_hosts(aws: &str, wasabi: &str) -> PreservationBuckets {
-        let setting = |name: &'static str| -> Result<String, std::convert::Infallible> {
-            Ok(match name {
-                "S3_AWS_HOST" => aws.into(),
-                name if name.starts_with("S3_") => wasabi.into(),
-                name => name
-                    .trim_start_matches("BUCKET_")
-                    .replace("STANDARD", "preservation")
-                    .replace('_', "-")
-                    .to_lowercase(),
-            })
+        let bucket = |row: &'static Row| {
+            let name = row.bucket.name.trim_start_matches("BUCKET_").replace("STANDARD", "preservation");
+            let host = if row.site.provider == Provider::Aws { aws } else { wasabi };
+            PreservationBucket::new(row, name.replace('_', "-").to_lowercase(), host)
         };
-        PreservationBuckets::new(setting).unwrap()
+        TABLE.iter().map(bucket).collect()
     }
 
     fn local() -> PreservationBuckets {
@@ -204,10 +269,31 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_setting_is_named() {
-        let error =
-            PreservationBuckets::new(|name| if name == "BUCKET_GLACIER_OR" { Err(name) } else { Ok(String::new()) });
-        assert_eq!(error.unwrap_err(), "BUCKET_GLACIER_OR");
+    fn every_bucket_and_host_has_settings_of_its_own() {
+        let all = TABLE.iter().map(|row| row.bucket).chain(SITES.iter().map(|site| site.host));
+        let mut names: Vec<&str> = all.flat_map(|setting| [Some(setting.name), setting.other]).flatten().collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!((names.len(), count), (11 + 4 + 3 + 3, count));
+        for row in &TABLE {
+            assert!(SITES.iter().any(|site| std::ptr::eq(*site, row.site)), "{}", row.bucket.name);
+            // A new spelling says what the old one says.
+            if let Some(other) = row.bucket.other {
+                assert_eq!(other.replace("NEWSTORAGEOPTION", "WASABI"), row.bucket.name);
+            }
+        }
+    }
+
+    #[test]
+    fn production_is_where_its_urls_say() {
+        let buckets: PreservationBuckets = TABLE.iter().map(PreservationBucket::in_production).collect();
+        for bucket in buckets.iter() {
+            let (found, key) =
+                buckets.locate(&bucket.url("1234")).map(|(found, key)| (found.name(), key.to_owned())).unwrap();
+            assert_eq!((found, key.as_str()), (bucket.name(), "1234"));
+            assert!(bucket.host_with_region().contains(bucket.row().region), "{}", bucket.host_with_region());
+        }
     }
 
     #[test]
@@ -224,7 +310,7 @@ mod tests {
             ("s3.us-west-12.x.com", 0, "s3.us-east-1.us-west-12.x.com"),
             ("s3.us-gov-west-1.x.com", 0, "s3.us-east-1.us-gov-west-1.x.com"),
         ] {
-            let bucket = PreservationBucket { row: &TABLE[row], name: "b".into(), host: host.into() };
+            let bucket = PreservationBucket::new(&TABLE[row], "b", host);
             assert_eq!(bucket.host_with_region(), expected);
             assert_eq!(bucket.url("k"), format!("https://{expected}/b/k"));
             assert_eq!(bucket.key_of(&bucket.url("k")), Some("k"));

@@ -27,7 +27,7 @@ pub use ingest_file::{ChecksumMismatch, IngestChecksum, IngestFile, Manifest, St
 pub use ingest_object::{IngestObject, Tag};
 pub use json::{List, Unknown, to_json};
 pub use premis_event::PremisEvent;
-pub use records::{Checksum, FailedFixitySummary, GenericFile, Institution, IntellectualObject, Page, StorageRecord};
+pub use records::{Checksum, GenericFile, Institution, IntellectualObject, Page, StorageRecord};
 pub use restoration::RestorationObject;
 pub use time::{ParseTimeError, Time};
 pub use topic::Topic;

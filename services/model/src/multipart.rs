@@ -18,26 +18,6 @@ pub fn part_size(size: u64) -> Option<u64> {
     (size > SINGLE_PUT_LIMIT).then(|| size.div_ceil(MAX_PARTS).div_ceil(SINGLE_PUT_LIMIT) * SINGLE_PUT_LIMIT)
 }
 
-/// The part size for an upload whose size is only estimated: a restored bag. Between 5 and 500 MiB, since parts are held in
-/// memory.
-pub fn estimated_part_size(estimate: u64) -> u64 {
-    let parts = if estimate >= 500 * GIB {
-        10_000
-    } else if estimate >= 100 * GIB {
-        5_000
-    } else if estimate >= 10 * GIB {
-        2_500
-    } else {
-        500
-    };
-    estimate.div_ceil(parts).clamp(5 * MIB, 500 * MIB)
-}
-
-/// What a restored bag is likely to weigh, with its manifests and headers.
-pub fn estimated_bag_size(object_size: u64) -> u64 {
-    object_size.saturating_add(object_size / 10)
-}
-
 /// Even parts for a copy on the server: how many, so that none is over 5 GiB.
 pub fn copy_parts(size: u64) -> u64 {
     size.div_ceil(SINGLE_COPY_LIMIT).max(1)
@@ -58,23 +38,6 @@ mod tests {
             let part = part_size(size).unwrap();
             assert!(size.div_ceil(part) <= MAX_PARTS && part <= 5 * GIB, "{size}: {part}");
         }
-    }
-
-    #[test]
-    fn estimates_give_a_share_between_5_and_500_mib() {
-        for (size, expected) in [
-            (3000, 5_242_880),
-            (100 * MIB, 5_242_880),
-            (3 * GIB, 6_442_451),
-            (8 * GIB, 17_179_870),
-            (80 * GIB, 34_359_739),
-            (200 * GIB, 42_949_673),
-            (600 * GIB, 64_424_510),
-            (8 << 40, 524_288_000),
-        ] {
-            assert_eq!(estimated_part_size(size), expected, "{size}");
-        }
-        assert_eq!(estimated_bag_size(1000), 1100);
     }
 
     #[test]

@@ -109,16 +109,6 @@ document! {
     }
 }
 
-document! {
-    /// How many failed fixity checks an institution was told of.
-    pub struct FailedFixitySummary {
-        failures: i64 = "failures",
-        institution_id: i64 = "institution_id",
-        institution_name: String = "institution_name",
-        error: String = "error",
-    }
-}
-
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(bound(deserialize = "T: Deserialize<'de>"))]

@@ -1,6 +1,7 @@
 //! One connection to one nsqd, from the first byte to the last. Which nsqd, and what happens after it ended, is
 //! `tend.rs`'s.
 
+use std::any::Any;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +13,10 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::consumer::Shared;
 use crate::frame::{self, BadFrame, Frame, Negotiated, ServerError, negotiated, take_frame};
 use crate::link::{Command, Link};
 use crate::message::Message;
+use crate::shared::Shared;
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,8 @@ pub(crate) enum Ended {
     Frame(#[from] BadFrame),
     #[error("nsqd sent far more than it was asked for: {0} messages without an answer")]
     Flood(usize),
+    #[error("a fault of ours: {0}")]
+    Panicked(String),
 }
 
 /// For name resolution, connecting, IDENTIFY and SUB together.
@@ -76,6 +79,14 @@ pub(crate) async fn serve(address: &Arc<str>, shared: &Arc<Shared>) -> Result<()
     let rest = async { while connection.reader.read(&mut ignored).await.is_ok_and(|count| count > 0) {} };
     let _ = timeout(LONGEST_END, rest).await;
     Ok(())
+}
+
+impl Ended {
+    /// By what a panic left behind.
+    pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref().copied());
+        Self::Panicked(text.unwrap_or("a panic without words").to_owned())
+    }
 }
 
 struct Connection {

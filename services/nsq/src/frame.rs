@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::{Buf as _, BufMut as _, BytesMut};
 use serde::{Deserialize, Serialize};
 
-use crate::Name;
+use crate::name::Name;
 
 /// What opens a connection.
 pub(crate) const MAGIC: &[u8; 4] = b"  V2";

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, StatusCode, redirect};
 
-use crate::lookup::BadAddress;
+use crate::address::BadAddress;
 
 /// A question over HTTP that got no usable answer.
 #[derive(Debug, thiserror::Error)]

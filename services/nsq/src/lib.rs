@@ -6,9 +6,10 @@
 //! Every wait has a limit, and every buffer: a frame by [`Options::max_frame`], an answer over HTTP, messages without an
 //! answer by [`Options::max_in_flight`].
 
-mod backoff;
+mod address;
 mod connection;
 mod consumer;
+mod delivery;
 mod frame;
 mod http;
 mod link;
@@ -18,12 +19,16 @@ mod name;
 mod publisher;
 mod queue;
 mod share;
+mod shared;
 mod tend;
 
-pub use consumer::{Closed, Consumer, Options, Source};
+pub use address::BadAddress;
+pub use consumer::{Closed, Consumer};
+pub use delivery::Lost;
 pub use frame::Id;
 pub use http::HttpError;
-pub use lookup::{BadAddress, ChannelStats, Lookup, Node, Stats, TopicLoad, TopicStats};
-pub use message::{Lost, Message};
+pub use lookup::{ChannelStats, Lookup, Node, Stats, TopicLoad, TopicStats};
+pub use message::Message;
 pub use name::{BadName, Name};
 pub use publisher::{LONGEST_DEFERRAL, PublishError, Publisher};
+pub use shared::{Options, Source};

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::delivery::{Delivery, Lost};
 use crate::frame::{Id, Negotiated, Refused};
-use crate::message::{Delivery, Lost};
 
 /// A subscribed connection.
 #[derive(Debug)]

@@ -8,8 +8,9 @@ use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::Name;
+use crate::address::{BadAddress, base, join};
 use crate::http::{self, HttpError, Patience};
+use crate::name::Name;
 
 /// One or more nsqlookupd, asked over HTTP.
 #[derive(Debug, Clone)]
@@ -82,14 +83,6 @@ pub(crate) struct Found {
 struct Producers {
     #[serde(default, deserialize_with = "null_is_empty")]
     producers: Vec<Node>,
-}
-
-/// An address that is no address.
-#[derive(Debug, thiserror::Error)]
-#[error("`{address}` is no address of an NSQ server: {reason}")]
-pub struct BadAddress {
-    pub(crate) address: String,
-    pub(crate) reason: String,
 }
 
 const PATIENCE: Patience = Patience { connect: Duration::from_secs(5), answer: Duration::from_secs(10) };
@@ -222,22 +215,6 @@ impl TopicLoad {
             self.deferred = self.deferred.saturating_add(channel.deferred_count);
         }
     }
-}
-
-/// `host:port`, with the brackets of an IPv6 address.
-fn join(host: &str, port: u16) -> String {
-    if host.contains(':') && !host.starts_with('[') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
-}
-
-/// The base URL of a server's HTTP side.
-pub(crate) fn base(address: &str) -> Result<Url, BadAddress> {
-    let refuse = |reason: String| BadAddress { address: address.to_owned(), reason };
-    let text = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
-    let url = Url::parse(&text).map_err(|error| refuse(error.to_string()))?;
-    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err(refuse("it is host:port or an http:// URL".to_owned()));
-    }
-    Ok(url)
 }
 
 fn null_is_empty<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {

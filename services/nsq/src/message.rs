@@ -1,12 +1,13 @@
 //! A message and the three answers to it. What the connection does with them is in `connection.rs`.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use crate::delivery::{Delivery, Lost};
 use crate::frame::Id;
 use crate::link::{Command, Link};
 
@@ -32,43 +33,13 @@ pub struct Message {
     answered: bool,
 }
 
-/// Why a message is not ours any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Lost {
-    #[error("its time ran out without an answer")]
-    TimedOut,
-    /// `E_FIN_FAILED`, `E_REQ_FAILED` or `E_TOUCH_FAILED`.
-    #[error("nsqd does not have it in flight for us any more")]
-    NotInFlight,
-    #[error("nsqd delivered it again")]
-    DeliveredAgain,
-    #[error("the connection that it came from has ended")]
-    Disconnected,
-}
-
-/// One delivery of a message, as the connection and the holder both know it.
-#[derive(Debug)]
-pub(crate) struct Delivery {
-    pub(crate) id: Id,
-    state: Mutex<State>,
-    changed: Notify,
-}
-
-#[derive(Debug)]
-struct State {
-    deadline: Instant,
-    lost: Option<Lost>,
-}
-
 /// A touch that would gain less than this part of the time-out is not sent.
 const LEAST_GAIN: u32 = 100;
 
 impl Message {
     pub(crate) fn new(link: &Arc<Link>, id: Id, attempts: u16, timestamp: i64, body: Box<[u8]>) -> Self {
         let delivered = Instant::now();
-        let state = State { deadline: delivered + link.negotiated.message_timeout, lost: None };
-        let delivery = Delivery { id, state: Mutex::new(state), changed: Notify::new() };
-        let delivery = Arc::new(delivery);
+        let delivery = Arc::new(Delivery::new(id, delivered + link.negotiated.message_timeout));
         Self { attempts, timestamp, body, delivery, link: Arc::clone(link), delivered, answered: false }
     }
 
@@ -140,21 +111,7 @@ impl Message {
 
     /// Completes when the message is not ours any more. Nothing needs to be answered then.
     pub async fn lost(&self) -> Lost {
-        loop {
-            let changed = self.delivery.changed.notified();
-            let deadline = {
-                let state = self.delivery.state();
-                match state.valid() {
-                    Ok(()) => state.deadline,
-                    Err(lost) => return lost,
-                }
-            };
-            tokio::select! {
-                () = changed => {}
-                // A touch may have moved it meanwhile.
-                () = tokio::time::sleep_until(deadline) => {}
-            }
-        }
+        self.delivery.lost().await
     }
 
     /// The same at this moment.
@@ -193,27 +150,5 @@ impl fmt::Debug for Message {
             .field("body", &format_args!("{}", self.body[..self.body.len().min(64)].escape_ascii()))
             .field("source", &self.link.address)
             .finish_non_exhaustive()
-    }
-}
-
-impl Delivery {
-    /// The first reason stays.
-    pub(crate) fn lose(&self, reason: Lost) {
-        self.state().lost.get_or_insert(reason);
-        self.changed.notify_waiters();
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn valid(&self) -> Result<(), Lost> {
-        match self.lost {
-            Some(lost) => Err(lost),
-            None if Instant::now() >= self.deadline => Err(Lost::TimedOut),
-            None => Ok(()),
-        }
     }
 }

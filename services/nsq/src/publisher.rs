@@ -1,22 +1,26 @@
 //! Publishing over nsqd's HTTP interface, as upstream does (01 §8.1), with what that lacks: a time-out, retries, and
 //! deferral.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use failing::{Backoff, Streak};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, StatusCode, Url};
 use tokio::time::sleep;
 
+use crate::address::{BadAddress, base};
+use crate::frame;
 use crate::http::{self, HttpError, Patience};
-use crate::lookup::{BadAddress, base};
-use crate::{Name, backoff, frame};
+use crate::name::Name;
 
 /// Publishes to one nsqd. Clones share its connections.
 #[derive(Debug, Clone)]
 pub struct Publisher {
     client: Client,
     url: Url,
+    streak: Arc<Streak>,
 }
 
 /// A message that was not published, as far as is known: an answer can be lost after nsqd took the message.
@@ -44,14 +48,19 @@ pub enum PublishError {
 /// The longest delay that nsqd takes with its default settings, and that we ask for (07 A.5).
 pub const LONGEST_DEFERRAL: Duration = Duration::from_hours(1);
 const TRIES: u32 = 4;
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), longest: Duration::from_secs(2) };
 const PATIENCE: Patience = Patience { connect: Duration::from_secs(5), answer: Duration::from_secs(5) };
 
 impl Publisher {
     /// nsqd's HTTP side, as `host:port` or `http://host:port`.
     pub fn new(address: &str) -> Result<Self, BadAddress> {
-        Ok(Self { client: http::client(PATIENCE), url: base(address)? })
+        Ok(Self { client: http::client(PATIENCE), url: base(address)?, streak: Arc::default() })
+    }
+
+    /// For how long nsqd has not been reached: from the first failure to the latest. `None` when the last publish got an
+    /// answer, or there was none.
+    pub fn failing_for(&self) -> Option<Duration> {
+        self.streak.length()
     }
 
     /// Publishes a message. One that is tried again may be published twice.
@@ -73,17 +82,22 @@ impl Publisher {
         let mut tries = 0;
         loop {
             let source = match self.try_once(topic, body.clone(), delay).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.streak.succeeded();
+                    return Ok(());
+                }
                 Err(source) => source,
             };
             if !may_pass(&source) {
+                self.streak.succeeded();
                 return Err(PublishError::Refused { topic: topic.clone(), source });
             }
+            self.streak.failed();
             tries += 1;
             if tries == TRIES {
                 return Err(PublishError::Unavailable { topic: topic.clone(), source });
             }
-            sleep(backoff::delay(FIRST_WAIT, tries, LONGEST_WAIT)).await;
+            sleep(BACKOFF.after(tries)).await;
         }
     }
 

@@ -2,23 +2,24 @@
 //! messages in flight between them.
 
 use std::collections::{BTreeSet, HashMap};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use failing::{Backoff, chain};
+use futures_util::FutureExt as _;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-use crate::backoff;
-use crate::connection::serve;
-use crate::consumer::{Shared, Source};
+use crate::connection::{Ended, serve};
 use crate::lookup::{Found, Lookup, MOST_NSQD};
 use crate::share::{Load, shares};
+use crate::shared::{Shared, Source};
 
 /// How often the shares are looked at when nothing asks for it.
 const SHARE_INTERVAL: Duration = Duration::from_secs(5);
-const FIRST_WAIT: Duration = Duration::from_millis(250);
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(250), longest: Duration::from_secs(30) };
 /// A connection that lasted this long was a good one: the next failure counts as the first.
 const LASTED: Duration = Duration::from_secs(30);
 
@@ -75,7 +76,12 @@ async fn look_up(shared: &Shared, lookup: &Lookup, known: &watch::Sender<BTreeSe
     loop {
         let Found { mut addresses, failures } = lookup.producers(&shared.options.topic).await;
         for failure in &failures {
-            tracing::warn!(topic = %shared.options.topic, error = %Chain(failure), "nsqlookupd could not be asked");
+            shared.failed();
+            tracing::warn!(topic = %shared.options.topic, error = %chain(failure), "nsqlookupd could not be asked");
+        }
+        if failures.is_empty() && addresses.is_empty() {
+            // There is nothing to subscribe to.
+            shared.streak.succeeded();
         }
         if !failures.is_empty() {
             addresses.extend(known.borrow().iter().take(MOST_NSQD).cloned());
@@ -85,27 +91,30 @@ async fn look_up(shared: &Shared, lookup: &Lookup, known: &watch::Sender<BTreeSe
             *known = addresses;
             modified
         });
-        sleep(backoff::around(shared.options.lookup_interval)).await;
+        sleep(failing::around(shared.options.lookup_interval)).await;
     }
 }
 
-/// Connects to one nsqd again and again, until the consumer stops or the address is not known any more.
+/// Connects to one nsqd again and again, until the consumer stops or the address is not known any more. A panic ends a
+/// connection as an error does: the nsqd must not be lost with it.
 async fn tend(address: Arc<str>, shared: Arc<Shared>, known: watch::Receiver<BTreeSet<String>>) -> Arc<str> {
     let mut failures = 0;
     while !shared.stop.is_cancelled() {
         let begun = Instant::now();
-        match serve(&address, &shared).await {
+        let served = AssertUnwindSafe(serve(&address, &shared)).catch_unwind().await;
+        match served.unwrap_or_else(|panic| Err(Ended::panicked(&*panic))) {
             Ok(()) => break,
             Err(ended) => {
-                tracing::warn!(nsqd = &*address, topic = %shared.options.topic, error = %Chain(&ended), "lost {address}");
+                shared.failed();
+                tracing::warn!(nsqd = &*address, topic = %shared.options.topic, error = %chain(&ended), "lost {address}");
             }
         }
         if !known.borrow().contains(&*address) {
             break;
         }
-        failures = if begun.elapsed() >= LASTED { 0 } else { failures + 1 };
+        failures = if begun.elapsed() >= LASTED { 1 } else { failures + 1 };
         tokio::select! {
-            () = sleep(backoff::delay(FIRST_WAIT, failures, LONGEST_WAIT)) => {}
+            () = sleep(BACKOFF.after(failures)) => {}
             () = shared.stop.cancelled() => {}
         }
     }
@@ -160,20 +169,5 @@ impl Sharing {
         for (link, share) in links.iter().zip(shares(shared.max_in_flight(), &loads)) {
             link.ask_for(share);
         }
-    }
-}
-
-/// An error with its causes, on one line.
-struct Chain<'a>(&'a dyn std::error::Error);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(cause) = source {
-            write!(f, ": {cause}")?;
-            source = cause.source();
-        }
-        Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Documents a second, saved one by one and in batches: `documents_bench <host:port> [files]`. It uses item 1 and deletes
+//! Documents a second, saved and read one by one and many at a time: `documents_bench <host:port> [files]`. It uses item 1 and deletes
 //! it afterwards.
 
 #![expect(clippy::print_stdout, reason = "what it measured")]
@@ -12,7 +12,7 @@ use redis_store::{Error, Options, Store};
 async fn main() -> Result<(), Error> {
     let mut arguments = std::env::args().skip(1);
     let address = arguments.next().unwrap_or_else(|| "127.0.0.1:6379".to_owned());
-    let count: u32 = arguments.next().and_then(|count| count.parse().ok()).unwrap_or(20_000);
+    let count: u32 = arguments.next().and_then(|count| count.parse().ok()).unwrap_or(10_000);
     let store = Store::new(&Options { address, password: None, database: 0, lease_database: 1 })?;
     store.delete_item(1).await?;
     let files: Vec<IngestFile> = (0..count).map(file).collect();
@@ -31,11 +31,20 @@ async fn main() -> Result<(), Error> {
         store.file(1, &file.identifier()).await?;
     }
     let read = report("read one by one", count, begun);
+    let identifiers: Vec<String> = files.iter().map(IngestFile::identifier).collect();
+    let begun = Instant::now();
+    store.files_by_identifier(1, &identifiers).await?;
+    let named = report("read by their identifiers", count, begun);
     let begun = Instant::now();
     let mut scan = store.files(1, 200);
     while scan.next().await?.is_some() {}
     let walked = report("walked through", count, begun);
-    println!("{size} bytes each; batches: {:.1}, walk: {:.1} times as fast", batched / one_by_one, walked / read);
+    println!(
+        "{size} bytes each; batches: {:.1}, by identifiers: {:.1}, walk: {:.1} times as fast",
+        batched / one_by_one,
+        named / read,
+        walked / read
+    );
     store.delete_item(1).await?;
     Ok(())
 }

@@ -5,9 +5,11 @@
 //! is Redis's own, so workers need no common clock. If that clock is set forward, claims die early and somebody else may
 //! take them: the holder then learns it from its next renewal.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use failing::chain;
 use model::Topic;
 use redis::Pipeline;
 use serde::{Deserialize, Serialize};
@@ -15,9 +17,10 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::documents::parse;
+use crate::error::Error;
 use crate::held::{Answer, Held, Loss, Thing};
+use crate::store::Store;
 use crate::transaction::{Decision, transaction};
-use crate::{Error, Store};
 
 /// What came of asking for a claim.
 #[derive(Debug)]
@@ -65,18 +68,17 @@ struct Document {
     lifetime: u64,
 }
 
-#[derive(Debug)]
 struct Claim {
     store: Store,
     item: i64,
-    topic: String,
+    topic: Topic,
     token: Uuid,
     host: String,
     lifetime: Duration,
 }
 
 /// The answer to TIME: seconds and microseconds.
-type RedisTime = (u64, u64);
+pub(crate) type RedisTime = (u64, u64);
 
 /// The answer to SCAN: the next cursor, and keys.
 type Keys = (u64, Vec<Vec<u8>>);
@@ -97,16 +99,9 @@ impl Store {
         host: &str,
         lifetime: Duration,
     ) -> Result<ClaimTaken, Error> {
-        let claim = Claim {
-            store: self.clone(),
-            item,
-            topic: topic.as_str().to_owned(),
-            token: Uuid::new_v4(),
-            host: host.to_owned(),
-            lifetime,
-        };
+        let claim = Claim { store: self.clone(), item, topic, token: Uuid::new_v4(), host: host.to_owned(), lifetime };
         let since = Instant::now();
-        let doing = || format!("claim `{item}`");
+        let doing = || format!("take {claim}");
         let taken = claim.change(doing, |known, now| match known {
             // Our own token: the answer to our first try was lost.
             Some(known) if known.token != claim.token && !known.is_dead(now) => {
@@ -122,7 +117,7 @@ impl Store {
 
     /// Who has or had the item in work at this topic.
     pub async fn claimant(&self, item: i64, topic: Topic) -> Result<Option<Claimant>, Error> {
-        let field = field(topic.as_str());
+        let field = field(topic);
         let mut commands = redis::pipe();
         commands.hget(item, &field).cmd("TIME");
         let (bytes, time): (Option<Vec<u8>>, RedisTime) =
@@ -151,34 +146,48 @@ impl ClaimScan {
         commands.cmd("SCAN").arg(cursor).arg("COUNT").arg(KEYS).cmd("TIME");
         let ((next, keys), time): (Keys, RedisTime) =
             self.store.read(&commands, || "walk through the items".to_owned()).await?;
-        let items = keys.iter().filter_map(|key| str::from_utf8(key).ok()?.parse::<i64>().ok());
+        let items: Vec<i64> = keys.iter().filter_map(|key| str::from_utf8(key).ok()?.parse().ok()).collect();
         let mut claims = Vec::new();
-        for items in items.collect::<Vec<_>>().chunks(KEYS) {
-            claims.extend(self.of_items(items, milliseconds(time)).await?);
+        for items in items.chunks(KEYS) {
+            claims.extend(self.of_items(items.to_vec(), milliseconds(time)).await?);
         }
         self.cursor = if next == 0 { None } else { Some(next) };
         Ok(Some(claims))
     }
 
     /// Asks for the field of each topic by its name: walking through a hash would take as long as it has files.
-    async fn of_items(&self, items: &[i64], now: u64) -> Result<Vec<Claimed>, Error> {
-        let fields: Vec<String> = Topic::ALL.iter().map(|topic| field(topic.as_str())).collect();
-        let mut commands = Pipeline::with_capacity(items.len());
-        for item in items {
-            commands.cmd("HMGET").arg(item).arg(&fields);
-        }
-        let found: Vec<Vec<Option<Vec<u8>>>> =
-            self.store.read(&commands, || "read the claims of some items".to_owned()).await?;
+    async fn of_items(&self, mut items: Vec<i64>, now: u64) -> Result<Vec<Claimed>, Error> {
+        let fields: Vec<String> = Topic::ALL.into_iter().map(field).collect();
+        let found: Vec<Vec<Option<Vec<u8>>>> = loop {
+            let mut commands = Pipeline::with_capacity(items.len());
+            for item in &items {
+                commands.cmd("HMGET").arg(item).arg(&fields);
+            }
+            match self.store.read(&commands, || "read the claims of some items".to_owned()).await {
+                Ok(found) => break found,
+                Err(error) => {
+                    let strange = not_hashes(&error);
+                    if strange.is_empty() {
+                        return Err(error);
+                    }
+                    // One key that is none of ours must not hide all others'.
+                    for place in strange.into_iter().rev() {
+                        let key = items.remove(place);
+                        tracing::warn!(key, "the key `{key}` of the items' database is no hash, and is skipped");
+                    }
+                }
+            }
+        };
         let mut claims = Vec::new();
-        for (item, values) in items.iter().zip(found) {
-            for ((topic, field), value) in Topic::ALL.iter().zip(&fields).zip(values) {
+        for (item, values) in items.into_iter().zip(found) {
+            for ((topic, field), value) in Topic::ALL.into_iter().zip(&fields).zip(values) {
                 let Some(value) = value else { continue };
-                match parse::<Document>(*item, field, &value) {
+                match parse::<Document>(item, field, &value) {
                     Ok(document) => {
-                        claims.push(Claimed { item: *item, topic: *topic, claimant: document.claimant(now) });
+                        claims.push(Claimed { item, topic, claimant: document.claimant(now) });
                     }
                     // One item's must not hide all others'.
-                    Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "a claim cannot be read"),
+                    Err(error) => tracing::error!(error = %chain(&error), "a claim cannot be read"),
                 }
             }
         }
@@ -210,7 +219,7 @@ impl Claim {
         };
         let json = serde_json::to_string(&document).expect("numbers and texts have a JSON form");
         let mut commands = redis::pipe();
-        commands.hset(self.item, field(&self.topic), json).ignore();
+        commands.hset(self.item, field(self.topic), json).ignore();
         commands
     }
 
@@ -220,7 +229,7 @@ impl Claim {
         doing: impl Fn() -> String,
         decide: impl Fn(Option<Document>, u64) -> Decision<T>,
     ) -> Result<T, Error> {
-        let field = field(&self.topic);
+        let field = field(self.topic);
         let shared = &self.store.shared;
         let _writing = shared.writing.write().await;
         let connection = shared.claims.lock().await;
@@ -237,7 +246,7 @@ impl Claim {
 
 impl Thing for Claim {
     fn renew(&self) -> Answer<'_, Result<(), Loss>> {
-        let doing = || format!("renew the claim on `{}`", self.item);
+        let doing = move || format!("renew {self}");
         Box::pin(self.change(doing, |known, now| match known {
             // A hash that was deleted is not brought back (07 A.10).
             None => Decision::Leave(Err(Loss::Gone)),
@@ -247,11 +256,11 @@ impl Thing for Claim {
     }
 
     fn release(&self) -> Answer<'_, ()> {
-        let doing = || format!("release the claim on `{}`", self.item);
+        let doing = move || format!("release {self}");
         Box::pin(self.change(doing, |known, _now| match known {
             Some(known) if known.token == self.token => {
                 let mut commands = redis::pipe();
-                commands.hdel(self.item, field(&self.topic)).ignore();
+                commands.hdel(self.item, field(self.topic)).ignore();
                 Decision::Write(commands, ())
             }
             _ => Decision::Leave(()),
@@ -259,11 +268,25 @@ impl Thing for Claim {
     }
 }
 
-fn field(topic: &str) -> String {
+impl fmt::Display for Claim {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "the claim on `{}` for {}", self.item, self.topic)
+    }
+}
+
+fn field(topic: Topic) -> String {
     format!("claim:{topic}")
 }
 
+/// The places of the commands that met a key of another type.
+fn not_hashes(error: &Error) -> Vec<usize> {
+    let Error::Refused { source, .. } = error else { return Vec::new() };
+    let answers = source.clone().into_server_errors();
+    let answers = answers.iter().flat_map(|answers| answers.iter());
+    answers.filter(|(_, answer)| answer.code() == "WRONGTYPE").map(|(place, _)| *place).collect()
+}
+
 /// Since 1970.
-fn milliseconds((seconds, microseconds): RedisTime) -> u64 {
+pub(crate) fn milliseconds((seconds, microseconds): RedisTime) -> u64 {
     seconds.saturating_mul(1000).saturating_add(microseconds / 1000)
 }

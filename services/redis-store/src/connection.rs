@@ -7,12 +7,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use failing::{Backoff, Streak};
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, IntoConnectionInfo as _, Pipeline};
 use redis::{RedisConnectionInfo, RedisError, RedisResult};
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::verdict::Verdict;
 
 /// Where a database is, and how to get in.
 #[derive(Clone)]
@@ -28,6 +31,17 @@ pub(crate) struct Connection {
     client: Client,
     config: AsyncConnectionConfig,
     state: Mutex<State>,
+    /// Failures to get an answer from a server that can give one.
+    answers: Streak,
+    /// Failures to write. Reading may work all the time: a replica answers.
+    writes: Streak,
+}
+
+/// What a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    Reading,
+    Writing,
 }
 
 #[derive(Default)]
@@ -51,9 +65,9 @@ const ANSWER: Duration = Duration::from_secs(10);
 const DEAD: Duration = Duration::from_secs(20);
 /// Who comes within this time after a failed attempt gets its error, so that a crowd does not try one by one.
 const PAUSE: Duration = Duration::from_millis(200);
-/// How often a request is sent again over a new connection, and how long to wait in between, doubled each time.
+/// How often a request is sent, and how long to wait in between.
 const TRIES: u32 = 4;
-const FIRST_WAIT: Duration = Duration::from_millis(100);
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(150), longest: Duration::from_secs(1) };
 
 impl Connection {
     /// Opens nothing yet.
@@ -67,19 +81,23 @@ impl Connection {
         let client = Client::open(address.set_redis_settings(info).set_tcp_settings(tcp))?;
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(Some(ANSWER));
-        Ok(Arc::new(Self { client, config, state: Mutex::default() }))
+        Ok(Arc::new(Self {
+            client,
+            config,
+            state: Mutex::default(),
+            answers: Streak::default(),
+            writes: Streak::default(),
+        }))
     }
 
     /// Sends the commands in one go and reads the answers. What can be repeated without harm is, when the connection
-    /// breaks; every command that is sent through here must be of that kind.
-    pub(crate) async fn query<T: FromRedisValue>(&self, commands: &Pipeline) -> RedisResult<T> {
+    /// breaks or leads to the wrong server; every command that is sent through here must be of that kind.
+    pub(crate) async fn query<T: FromRedisValue>(&self, commands: &Pipeline, access: Access) -> RedisResult<T> {
         let mut tries = 1;
         loop {
-            match self.query_once(commands).await {
-                // An answer that does not come may come yet, on the same connection: asking again would only add to it.
-                Err(error) if error.is_io_error() && !error.is_timeout() && tries < TRIES => {
-                    let whole = FIRST_WAIT * 2_u32.pow(tries - 1);
-                    tokio::time::sleep(whole.mul_f64(0.5 + fastrand::f64())).await;
+            match self.query_once(commands, access).await {
+                Err(error) if tries < TRIES && (is_cut(&error) || Verdict::of(&error) == Verdict::Unfit) => {
+                    sleep(BACKOFF.after(tries)).await;
                     tries += 1;
                 }
                 answer => return answer,
@@ -88,11 +106,33 @@ impl Connection {
     }
 
     /// The same without repetition.
-    pub(crate) async fn query_once<T: FromRedisValue>(&self, commands: &Pipeline) -> RedisResult<T> {
+    pub(crate) async fn query_once<T: FromRedisValue>(&self, commands: &Pipeline, access: Access) -> RedisResult<T> {
+        let answer = self.send(commands).await;
+        match answer.as_ref().err().map(Verdict::of) {
+            Some(Verdict::Broken) => self.answers.failed(),
+            Some(Verdict::Unfit | Verdict::Busy) if access == Access::Reading => self.answers.failed(),
+            Some(Verdict::Unfit | Verdict::Busy) => self.writes.failed(),
+            Some(Verdict::Refused) => self.answers.succeeded(),
+            None => {
+                self.answers.succeeded();
+                if access == Access::Writing {
+                    self.writes.succeeded();
+                }
+            }
+        }
+        answer
+    }
+
+    /// For how long it has not got what it asked for, from the first failure to the latest.
+    pub(crate) fn failing_for(&self) -> Option<Duration> {
+        self.answers.length().max(self.writes.length())
+    }
+
+    async fn send<T: FromRedisValue>(&self, commands: &Pipeline) -> RedisResult<T> {
         let Open { mut connection, number } = self.open().await?;
         let answer = commands.query_async(&mut connection).await;
         if let Err(error) = &answer
-            && error.is_unrecoverable_error()
+            && (error.is_unrecoverable_error() || Verdict::of(error) == Verdict::Unfit)
         {
             let mut state = self.state.lock().await;
             if state.open.as_ref().is_some_and(|open| open.number == number) {
@@ -128,6 +168,12 @@ impl Connection {
             }
         }
     }
+}
+
+/// Whether the connection is gone. An answer that does not come may come yet, on the same connection: asking again would
+/// only add to what the server has to do.
+pub(crate) fn is_cut(error: &RedisError) -> bool {
+    error.is_io_error() && !error.is_timeout()
 }
 
 /// Without the password.

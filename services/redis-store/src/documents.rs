@@ -1,18 +1,18 @@
 //! Documents in an item's hash: read, save, delete. What they mean is their users' business.
 
 use model::{IngestFile, IngestObject, Topic, WorkResult, to_json};
-use redis::Pipeline;
+use redis::{ErrorKind, Pipeline};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::scan::FileScan;
-use crate::{Error, Store};
+use crate::error::Error;
+use crate::store::Store;
 
-pub(crate) const OBJECT: &str = "object:";
-pub(crate) const FILE: &str = "file:";
+const OBJECT: &str = "object:";
+const FILE: &str = "file:";
 const WORK_RESULT: &str = "workresult:";
 
-/// What one command of [`Store::save_files`] carries, in bytes and in fields: Redis does nothing else meanwhile.
+/// What one command carries of many files, in bytes and in fields: Redis does nothing else meanwhile.
 const BATCH_BYTES: usize = 1024 * 1024;
 const BATCH_FIELDS: usize = 500;
 
@@ -26,21 +26,38 @@ impl Store {
         self.save(item, format!("{OBJECT}{}", object.identifier()), object).await
     }
 
-    pub async fn delete_object(&self, item: i64, identifier: &str) -> Result<(), Error> {
-        self.delete(item, format!("{OBJECT}{identifier}")).await
-    }
-
     /// A file of this item, by its whole identifier.
     pub async fn file(&self, item: i64, identifier: &str) -> Result<Option<IngestFile>, Error> {
-        self.document(item, format!("{FILE}{identifier}")).await
+        Ok(self.files_by_identifier(item, &[identifier]).await?.pop().flatten())
+    }
+
+    /// Files of this item by their whole identifiers, in this order; `None` for one that is not there.
+    pub async fn files_by_identifier(
+        &self,
+        item: i64,
+        identifiers: &[impl AsRef<str>],
+    ) -> Result<Vec<Option<IngestFile>>, Error> {
+        let mut files = Vec::with_capacity(identifiers.len());
+        for identifiers in identifiers.chunks(BATCH_FIELDS) {
+            let fields: Vec<String> = identifiers.iter().map(|one| format!("{FILE}{}", one.as_ref())).collect();
+            let doing = || format!("read {} of `{item}`", several(&fields[0], fields.len()));
+            let mut commands = Pipeline::with_capacity(1);
+            commands.cmd("HMGET").arg(item).arg(&fields);
+            let (values,): (Vec<Option<Vec<u8>>>,) = self.read(&commands, doing).await?;
+            if values.len() != fields.len() {
+                // What is missing in an answer is not absent.
+                let strange = (ErrorKind::Parse, "it answered for another number of fields");
+                return Err(Error::from_redis(doing(), strange.into()));
+            }
+            for (field, value) in fields.iter().zip(values) {
+                files.push(value.map(|json| parse_file(item, field.as_bytes(), &json)).transpose()?);
+            }
+        }
+        Ok(files)
     }
 
     pub async fn save_file(&self, item: i64, file: &IngestFile) -> Result<(), Error> {
         self.save(item, format!("{FILE}{}", file.identifier()), file).await
-    }
-
-    pub async fn delete_file(&self, item: i64, identifier: &str) -> Result<(), Error> {
-        self.delete(item, format!("{FILE}{identifier}")).await
     }
 
     /// Saves many files in few commands. Not all or nothing: after an error, some may be saved.
@@ -60,11 +77,6 @@ impl Store {
         batch.send(self).await
     }
 
-    /// All files of this item, in batches of about `count`; see [`FileScan`].
-    pub fn files(&self, item: i64, count: usize) -> FileScan {
-        FileScan::new(self.clone(), item, count)
-    }
-
     /// What the worker of this topic last made of the item.
     pub async fn work_result(&self, item: i64, topic: Topic) -> Result<Option<WorkResult>, Error> {
         self.document(item, format!("{WORK_RESULT}{}", topic.as_str())).await
@@ -73,10 +85,6 @@ impl Store {
     /// Saves it under its operation, which is the topic.
     pub async fn save_work_result(&self, item: i64, result: &WorkResult) -> Result<(), Error> {
         self.save(item, format!("{WORK_RESULT}{}", result.operation), result).await
-    }
-
-    pub async fn delete_work_result(&self, item: i64, topic: Topic) -> Result<(), Error> {
-        self.delete(item, format!("{WORK_RESULT}{}", topic.as_str())).await
     }
 
     /// Deletes all that is known of the item, and says whether there was anything. Redis frees the memory in the
@@ -117,6 +125,22 @@ pub(crate) fn parse<T: DeserializeOwned>(item: i64, field: &str, bytes: &[u8]) -
     })
 }
 
+/// The document of a file, which must be of the file that its field names.
+pub(crate) fn parse_file(item: i64, field: &[u8], json: &[u8]) -> Result<IngestFile, Error> {
+    let name = String::from_utf8_lossy(field);
+    let file: IngestFile = parse(item, &name, json)?;
+    // Saved, it would become a second record. Go makes this of names that are not UTF-8 (01 §5.2).
+    if field.strip_prefix(FILE.as_bytes()) != Some(file.identifier().as_bytes()) {
+        let reason = format!("it is of the file `{}`", file.identifier());
+        return Err(Error::Corrupt { key: item.to_string(), field: name.into_owned(), reason });
+    }
+    Ok(file)
+}
+
+fn several(first: &str, count: usize) -> String {
+    if count == 1 { format!("`{first}`") } else { format!("`{first}` and {} more", count - 1) }
+}
+
 /// Fields that are saved together.
 struct Batch {
     item: i64,
@@ -147,7 +171,7 @@ impl Batch {
 
     async fn send(self, store: &Store) -> Result<(), Error> {
         let Some((first, _)) = self.fields.first() else { return Ok(()) };
-        let doing = || format!("save `{first}` and {} more in `{}`", self.fields.len() - 1, self.item);
+        let doing = || format!("save {} in `{}`", several(first, self.fields.len()), self.item);
         let mut commands = Pipeline::with_capacity(1);
         commands.hset_multiple(self.item, &self.fields).ignore();
         store.write(&commands, doing).await

@@ -1,6 +1,8 @@
 //! What can go wrong with Redis, as callers tell it apart.
 
-use redis::{ErrorKind, RedisError, ServerErrorKind};
+use redis::RedisError;
+
+use crate::verdict::Verdict;
 
 /// Redis did not do what was asked. That something is not there is no error.
 #[derive(Debug, thiserror::Error)]
@@ -39,30 +41,9 @@ impl Error {
     }
 
     pub(crate) fn from_redis(doing: String, source: RedisError) -> Self {
-        if may_pass(&source) { Self::Unavailable { doing, source } } else { Self::Refused { doing, source } }
-    }
-}
-
-fn may_pass(error: &RedisError) -> bool {
-    match error.kind() {
-        ErrorKind::Io
-        | ErrorKind::Parse
-        | ErrorKind::AuthenticationFailed
-        | ErrorKind::Server(
-            ServerErrorKind::BusyLoading
-            | ServerErrorKind::TryAgain
-            | ServerErrorKind::MasterDown
-            | ServerErrorKind::ReadOnly
-            | ServerErrorKind::ClusterDown,
-        ) => true,
-        _ => {
-            let too_many = |detail: Option<&str>| detail.is_some_and(|detail| detail.contains("max number of clients"));
-            let answers = error.clone().into_server_errors();
-            let mut answers = answers.iter().flat_map(|answers| answers.iter());
-            too_many(error.detail())
-                || answers.any(|(_, answer)| {
-                    matches!(answer.code(), "OOM" | "MISCONF" | "BUSY" | "NOREPLICAS") || too_many(answer.details())
-                })
+        match Verdict::of(&source) {
+            Verdict::Broken | Verdict::Unfit | Verdict::Busy => Self::Unavailable { doing, source },
+            Verdict::Refused => Self::Refused { doing, source },
         }
     }
 }

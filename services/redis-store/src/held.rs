@@ -1,15 +1,17 @@
 //! Something that is ours for a time and renewed as long as we live: what claims and leases have in common.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use failing::{Backoff, chain};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::Error;
+use crate::error::Error;
 
 /// A claim or a lease that we hold. A task of its own renews it, whatever the holder does meanwhile.
 ///
@@ -18,7 +20,6 @@ use crate::Error;
 /// that renewed it was sent, so the holder never believes longer than Redis does.
 ///
 /// Dropped without [`release`](Self::release), it ends by itself when its time is over.
-#[derive(Debug)]
 #[must_use = "it is renewed only as long as it lives"]
 pub struct Held {
     thing: Arc<dyn Thing>,
@@ -44,8 +45,8 @@ enum State {
     Lost(Loss),
 }
 
-/// What is held, and how.
-pub(crate) trait Thing: std::fmt::Debug + Send + Sync {
+/// What is held, and how; shown as `the claim on …`.
+pub(crate) trait Thing: fmt::Display + Send + Sync {
     fn renew(&self) -> Answer<'_, Result<(), Loss>>;
 
     /// If it is still ours; otherwise nothing.
@@ -54,9 +55,10 @@ pub(crate) trait Thing: std::fmt::Debug + Send + Sync {
 
 pub(crate) type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
-/// In parts of the time: how often it is renewed, and how soon a failed attempt is repeated.
+/// In parts of the time: how often it is renewed, and how soon, and how late, a failed attempt is repeated.
 const RENEWALS: u32 = 6;
-const REPETITIONS: u32 = 40;
+const SOONEST: u32 = 40;
+const LATEST: u32 = 20;
 
 impl Held {
     /// What was taken by a request that was sent after `since`.
@@ -107,9 +109,19 @@ impl Drop for Held {
     }
 }
 
+/// What, and for how long: a claim knows its whole store.
+impl fmt::Debug for Held {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { thing, state, keeper: _ } = self;
+        out.debug_struct("Held").field("thing", &format_args!("{thing}")).field("state", &*state.borrow()).finish()
+    }
+}
+
 async fn keep(thing: Arc<dyn Thing>, since: Instant, time: Duration, state: watch::Sender<State>) {
     let mut renewed = since;
     let mut next = renewed + time / RENEWALS;
+    let backoff = Backoff { first: time / SOONEST, longest: time / LATEST };
+    let mut failures = 0;
     loop {
         let half = renewed + time / 2;
         sleep_until(next.min(half)).await;
@@ -121,6 +133,7 @@ async fn keep(thing: Arc<dyn Thing>, since: Instant, time: Duration, state: watc
         match timeout_at(half, thing.renew()).await {
             Ok(Ok(Ok(()))) => {
                 renewed = begun;
+                failures = 0;
                 next = renewed + time / RENEWALS;
                 state.send_replace(State::Ours { until: renewed + time });
             }
@@ -129,8 +142,9 @@ async fn keep(thing: Arc<dyn Thing>, since: Instant, time: Duration, state: watc
                 return;
             }
             Ok(Err(error)) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "{thing:?} could not be renewed");
-                next = Instant::now() + (time / REPETITIONS).mul_f64(0.5 + fastrand::f64());
+                failures += 1;
+                tracing::warn!(error = %chain(&error), "{thing} could not be renewed");
+                next = Instant::now() + backoff.after(failures);
             }
             Err(_elapsed) => {
                 state.send_replace(State::Lost(Loss::NotRenewed));

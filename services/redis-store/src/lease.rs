@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::error::Error;
 use crate::held::{Answer, Held, Loss, Thing};
+use crate::store::Store;
 use crate::transaction::{Decision, transaction};
-use crate::{Error, Store};
 
 /// What a lease is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub enum LeaseName<'a> {
     Run(&'a str),
     /// This item was published again by a sweep, which happens once an hour at most (07 A.8).
     Swept(i64),
+    /// The same for an item whose topic is never idle: once a day at most.
+    SweptDaily(i64),
 }
 
 /// Who holds it.
@@ -52,7 +55,6 @@ struct Document {
     host: String,
 }
 
-#[derive(Debug)]
 struct Lease {
     store: Store,
     key: String,
@@ -75,6 +77,7 @@ impl fmt::Display for LeaseName<'_> {
             Self::Bucket(bucket) => write!(f, "bucket:{bucket}"),
             Self::Run(program) => write!(f, "run:{program}"),
             Self::Swept(item) => write!(f, "swept:{item}"),
+            Self::SweptDaily(item) => write!(f, "swept-daily:{item}"),
         }
     }
 }
@@ -90,7 +93,7 @@ impl Store {
     ) -> Result<LeaseTaken, Error> {
         let lease = Lease { store: self.clone(), key: name.to_string(), owner, host: host.to_owned(), lifetime };
         let since = Instant::now();
-        let doing = || format!("take the lease `{}`", lease.key);
+        let doing = || format!("take {lease}");
         let taken = lease.change(doing, |known| match known {
             Some(known) if known.owner != lease.owner => Decision::Leave(Some(known)),
             _ => Decision::Write(lease.write(), None),
@@ -140,9 +143,15 @@ impl Lease {
     }
 }
 
+impl fmt::Display for Lease {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "the lease `{}`", self.key)
+    }
+}
+
 impl Thing for Lease {
     fn renew(&self) -> Answer<'_, Result<(), Loss>> {
-        let doing = || format!("renew the lease `{}`", self.key);
+        let doing = move || format!("renew {self}");
         Box::pin(self.change(doing, |known| match known {
             None => Decision::Leave(Err(Loss::Gone)),
             Some(known) if known.owner != self.owner => Decision::Leave(Err(Loss::Taken)),
@@ -151,7 +160,7 @@ impl Thing for Lease {
     }
 
     fn release(&self) -> Answer<'_, ()> {
-        let doing = || format!("release the lease `{}`", self.key);
+        let doing = move || format!("release {self}");
         Box::pin(self.change(doing, |known| match known {
             Some(known) if known.owner == self.owner => {
                 let mut commands = redis::pipe();

@@ -12,6 +12,7 @@
 //! | `workresult:<topic>` | [`model::WorkResult`] |
 //! | `claim:<topic>` | who works on it, ours alone: [`Store::take_claim`] |
 //! | `trouble:<topic>` | [`Trouble`], ours alone |
+//! | `wake:<topic>` | when an item that waits is woken, ours alone: [`Store::save_wake`] |
 //!
 //! What is not there is `None`; an [`Error`] never means that (07 A.11).
 //!
@@ -28,11 +29,13 @@ mod scan;
 mod store;
 mod transaction;
 mod trouble;
+mod verdict;
+mod wake;
 
 pub use claim::{ClaimScan, ClaimTaken, Claimant, Claimed};
 pub use error::Error;
 pub use held::{Held, Loss};
 pub use lease::{LeaseName, LeaseTaken, Owner};
-pub use scan::FileScan;
+pub use scan::{FilePage, FileScan};
 pub use store::{Options, Store};
 pub use trouble::Trouble;

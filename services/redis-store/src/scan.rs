@@ -1,15 +1,18 @@
-//! Walks through the files of an item without stopping Redis.
+//! Walks through the files of an item without stopping Redis. What is done with them, how many at a time and what becomes
+//! of failures is the caller's business.
 
 use model::IngestFile;
 
-use crate::documents::{FILE, parse};
-use crate::{Error, Store};
+use crate::documents::parse_file;
+use crate::error::Error;
+use crate::store::Store;
 
-/// The files of one item, batch by batch.
+/// The files of one item, page by page.
 ///
 /// As HSCAN promises and no more: a file that is there from the beginning to the end comes at least once, and **may come
-/// more than once**; one that is saved or deleted meanwhile may come or not. A batch may be larger or smaller than asked
-/// for (small hashes come whole). Files may be saved while the walk goes on.
+/// more than once**; one that is saved or deleted meanwhile may come or not. A page may be larger or smaller than asked
+/// for. Files may be saved while the walk goes on. It cannot be taken up again after the process ended: what is done, each
+/// document says for itself.
 #[derive(Debug)]
 pub struct FileScan {
     store: Store,
@@ -18,17 +21,30 @@ pub struct FileScan {
     cursor: Option<u64>,
 }
 
+/// One step of a walk, never empty.
+#[derive(Debug, Default)]
+pub struct FilePage {
+    pub files: Vec<IngestFile>,
+    /// What is no document of ours, each an [`Error::Corrupt`] that names its field. The walk goes on behind it.
+    pub corrupt: Vec<Error>,
+}
+
+/// The largest page that can be asked for: a document with its events is some 10 KiB.
+const MOST: usize = 1_000;
+
 /// The answer to HSCAN: the next cursor, and fields with their values.
 type Entries = (u64, Vec<(Vec<u8>, Vec<u8>)>);
 
-impl FileScan {
-    pub(crate) fn new(store: Store, item: i64, count: usize) -> Self {
-        Self { store, item, count: count.clamp(1, 10_000), cursor: Some(0) }
+impl Store {
+    /// All files of this item, in pages of about `count`, 1,000 at most.
+    pub fn files(&self, item: i64, count: usize) -> FileScan {
+        FileScan { store: self.clone(), item, count: count.clamp(1, MOST), cursor: Some(0) }
     }
+}
 
-    /// The next batch, never an empty one; `None` at the end. After an error of Redis the same batch can be asked for
-    /// again; a corrupt document is named, and the rest of its batch is passed over.
-    pub async fn next(&mut self) -> Result<Option<Vec<IngestFile>>, Error> {
+impl FileScan {
+    /// The next page; `None` at the end. After an error the same page can be asked for again.
+    pub async fn next(&mut self) -> Result<Option<FilePage>, Error> {
         while let Some(cursor) = self.cursor {
             let mut commands = redis::pipe();
             commands.cmd("HSCAN").arg(self.item).arg(cursor).arg("MATCH").arg("file:*").arg("COUNT").arg(self.count);
@@ -37,22 +53,16 @@ impl FileScan {
                 self.store.read(&commands, || format!("walk through the files of `{item}`")).await?;
             self.cursor = if next == 0 { None } else { Some(next) };
             if !entries.is_empty() {
-                let files: Result<Vec<IngestFile>, Error> =
-                    entries.iter().map(|(field, json)| file(self.item, field, json)).collect();
-                return files.map(Some);
+                let mut page = FilePage::default();
+                for (field, json) in entries {
+                    match parse_file(item, &field, &json) {
+                        Ok(file) => page.files.push(file),
+                        Err(error) => page.corrupt.push(error),
+                    }
+                }
+                return Ok(Some(page));
             }
         }
         Ok(None)
     }
-}
-
-fn file(item: i64, field: &[u8], json: &[u8]) -> Result<IngestFile, Error> {
-    let name = String::from_utf8_lossy(field);
-    let file: IngestFile = parse(item, &name, json)?;
-    // Saved, it would become a second record. Go makes this of names that are not UTF-8 (01 §5.2).
-    if field.strip_prefix(FILE.as_bytes()) != Some(file.identifier().as_bytes()) {
-        let reason = format!("it is of the file `{}`", file.identifier());
-        return Err(Error::Corrupt { key: item.to_string(), field: name.into_owned(), reason });
-    }
-    Ok(file)
 }

@@ -3,12 +3,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use redis::{FromRedisValue, Pipeline};
 use tokio::sync::{Mutex, RwLock};
 
-use crate::Error;
-use crate::connection::{Connection, Place};
+use crate::connection::{Access, Connection, Place};
+use crate::error::Error;
 
 /// Redis, as the workers use it. Clones share the connections, which are opened when they are needed and come back by
 /// themselves.
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     /// What reads, decides and writes (WATCH … EXEC); the lock is held for all of that.
     pub(crate) claims: Mutex<Arc<Connection>>,
     pub(crate) leases: Mutex<Arc<Connection>>,
+    /// These three.
+    connections: [Arc<Connection>; 3],
     /// Held for reading while documents are written, for writing while a claim is changed. WATCH looks at the whole hash
     /// of an item, and its holder writes to it all the time: without this, a heartbeat could fail again and again.
     pub(crate) writing: RwLock<()>,
@@ -54,22 +57,34 @@ impl Store {
             let place = Place { host: host.to_owned(), port, password: options.password.clone(), database };
             Connection::new(&place).map_err(refuse)
         };
+        let connections = [open(options.database)?, open(options.database)?, open(options.lease_database)?];
+        let [documents, claims, leases] = connections.clone();
         let shared = Shared {
-            documents: open(options.database)?,
-            claims: Mutex::new(open(options.database)?),
-            leases: Mutex::new(open(options.lease_database)?),
+            documents,
+            claims: Mutex::new(claims),
+            leases: Mutex::new(leases),
+            connections,
             writing: RwLock::new(()),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Whether Redis answers for both databases.
+    /// Whether Redis answers, for both databases and over every connection. That it can be written to is not asked.
     pub async fn ping(&self) -> Result<(), Error> {
         let mut ping = redis::pipe();
         ping.cmd("PING").ignore();
-        self.read::<()>(&ping, || "ask whether it is there".to_owned()).await?;
-        let leases = self.shared.leases.lock().await;
-        leases.query(&ping).await.map_err(|source| Error::from_redis("ask for the lease database".to_owned(), source))
+        let failed = |source| Error::from_redis("ask whether it is there".to_owned(), source);
+        for connection in &self.shared.connections {
+            connection.query::<()>(&ping, Access::Reading).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// For how long reading or writing has failed, over any of the connections: from the first failure since it last worked
+    /// to the latest. `None` while all is well. A replica that can be read is no success of a writer. It does not grow, nor
+    /// end, while nothing is asked: who is idle can [`ping`](Self::ping).
+    pub fn failing_for(&self) -> Option<Duration> {
+        self.shared.connections.iter().filter_map(|connection| connection.failing_for()).max()
     }
 
     pub(crate) async fn read<T: FromRedisValue>(
@@ -77,7 +92,7 @@ impl Store {
         commands: &Pipeline,
         doing: impl FnOnce() -> String,
     ) -> Result<T, Error> {
-        self.shared.documents.query(commands).await.map_err(|source| Error::from_redis(doing(), source))
+        self.ask(commands, Access::Reading, doing).await
     }
 
     /// The same for what changes documents.
@@ -87,7 +102,16 @@ impl Store {
         doing: impl FnOnce() -> String,
     ) -> Result<T, Error> {
         let _writing = self.shared.writing.read().await;
-        self.read(commands, doing).await
+        self.ask(commands, Access::Writing, doing).await
+    }
+
+    async fn ask<T: FromRedisValue>(
+        &self,
+        commands: &Pipeline,
+        access: Access,
+        doing: impl FnOnce() -> String,
+    ) -> Result<T, Error> {
+        self.shared.documents.query(commands, access).await.map_err(|source| Error::from_redis(doing(), source))
     }
 }
 

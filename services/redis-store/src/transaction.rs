@@ -2,8 +2,8 @@
 
 use redis::{FromRedisValue, Pipeline, Value};
 
-use crate::Error;
-use crate::connection::Connection;
+use crate::connection::{Access, Connection, is_cut};
+use crate::error::Error;
 
 /// What it comes to once the key was read.
 pub(crate) enum Decision<T> {
@@ -35,14 +35,16 @@ pub(crate) async fn transaction<R: FromRedisValue, T>(
         watch.add_command(command.clone());
     }
     for _ in 0..TRIES {
-        match decide(connection.query(&watch).await.map_err(failed)?)? {
+        match decide(connection.query(&watch, Access::Reading).await.map_err(failed)?)? {
             Decision::Leave(outcome) => return Ok(outcome),
-            Decision::Write(mut commands, outcome) => match connection.query_once(commands.atomic()).await {
-                Ok(Value::Nil) => {}
-                Ok(_) => return Ok(outcome),
-                Err(error) if error.is_io_error() && !error.is_timeout() => {}
-                Err(error) => return Err(failed(error)),
-            },
+            Decision::Write(mut commands, outcome) => {
+                match connection.query_once(commands.atomic(), Access::Writing).await {
+                    Ok(Value::Nil) => {}
+                    Ok(_) => return Ok(outcome),
+                    Err(error) if is_cut(&error) => {}
+                    Err(error) => return Err(failed(error)),
+                }
+            }
         }
     }
     Err(Error::Contended { key: key.to_owned(), doing: doing() })

@@ -4,7 +4,8 @@
 use model::{Time, Topic};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Store};
+use crate::error::Error;
+use crate::store::Store;
 
 /// The field `trouble:<topic>`; absent when there is none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

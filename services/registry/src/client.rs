@@ -1,60 +1,17 @@
-//! The endpoints. How a request travels is `transport.rs`; lists are in `pages.rs`.
+//! The endpoints. How a request travels is `transport.rs`; lists are in `pages.rs`; what is created although answers get
+//! lost, `once.rs`.
 
-use std::fmt;
+use std::time::Duration;
 
-use model::{
-    Checksum, FailedFixitySummary, GenericFile, Institution, IntellectualObject, Page, PremisEvent, StorageRecord,
-    WorkItem,
-};
+use model::{GenericFile, Institution, IntellectualObject, Page, PremisEvent, WorkItem};
 use reqwest::Method;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
-use crate::transport::{Effect, Transport};
-use crate::{Error, Key, Kind, Limits};
-
-/// Which half of the API is spoken to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Api {
-    /// What the services use. The user must be an administrator of APTrust.
-    #[default]
-    Admin,
-    /// Reading only, and only one's own institution.
-    Member,
-}
-
-/// Where the Registry is, and who asks.
-#[derive(Clone, Copy)]
-pub struct Settings<'a> {
-    /// Its address, as `https://repo.aptrust.org`. Everything is sent to its origin and nowhere else.
-    pub url: &'a str,
-    /// `v3`
-    pub version: &'a str,
-    /// An email address.
-    pub user: &'a str,
-    /// The user's API key. It is never printed.
-    pub key: &'a str,
-    pub api: Api,
-}
-
-impl fmt::Debug for Settings<'_> {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { url, version, user, key: _, api } = self;
-        write!(out, "Settings {{ url: {url:?}, version: {version:?}, user: {user:?}, key: <secret>, api: {api:?} }}")
-    }
-}
-
-/// A client cannot be made of these settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SettingsError(pub(crate) String);
-
-impl fmt::Display for SettingsError {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for SettingsError {}
+use crate::error::{Error, Kind};
+use crate::query::Key;
+use crate::record::Record;
+use crate::settings::{Settings, SettingsError};
+use crate::transport::{Effect, Limits, Transport};
 
 /// A client of one Registry. Clones share its connections.
 #[derive(Debug, Clone)]
@@ -66,6 +23,12 @@ impl Client {
     /// Opens no connection.
     pub fn new(settings: Settings<'_>, limits: Limits) -> Result<Self, SettingsError> {
         Ok(Self { transport: Transport::new(settings, limits)? })
+    }
+
+    /// For how long the Registry has not been reached, or has not been at work: from the first failure to the latest. `None`
+    /// when it last answered, and before it was asked. It does not grow while nothing is asked.
+    pub fn failing_for(&self) -> Option<Duration> {
+        self.transport.failing_for()
     }
 
     /// An institution, by its domain or id.
@@ -81,11 +44,6 @@ impl Client {
     /// A file, deleted or not, with its checksums, events and copies.
     pub async fn file(&self, key: impl Into<Key<'_>>) -> Result<GenericFile, Error> {
         self.show("files", key.into()).await
-    }
-
-    /// A checksum, by its id.
-    pub async fn checksum(&self, id: i64) -> Result<Checksum, Error> {
-        self.show("checksums", Key::Id(id)).await
     }
 
     /// An event, by its UUID or id.
@@ -136,21 +94,13 @@ impl Client {
 
     /// Records an event. One that has an id is there already and cannot be changed.
     pub async fn create_event(&self, event: &PremisEvent) -> Result<PremisEvent, Error> {
-        self.create("events/create", event.id, event).await
-    }
-
-    /// Adds a checksum to a file.
-    pub async fn create_checksum(&self, institution: i64, checksum: &Checksum) -> Result<Checksum, Error> {
-        self.create(&format!("checksums/create/{institution}"), checksum.id, checksum).await
-    }
-
-    /// Adds a copy to a file.
-    pub async fn create_storage_record(
-        &self,
-        institution: i64,
-        record: &StorageRecord,
-    ) -> Result<StorageRecord, Error> {
-        self.create(&format!("storage_records/create/{institution}"), record.id, record).await
+        let path = "events/create";
+        if event.id != 0 {
+            let cause = format!("it has id {}, and the Registry does not change such a record", event.id);
+            return Err(Error::new(&Method::POST, self.transport.url(path), Kind::NotSent { cause }));
+        }
+        let body = to_json(event, &self.transport.url(path))?;
+        self.record(&Method::POST, path, Some(&body), Effect::Once).await
     }
 
     /// Marks an object as deleted, once all its files are.
@@ -161,24 +111,6 @@ impl Client {
     /// Marks a file as deleted and forgets its copies.
     pub async fn delete_file(&self, id: i64) -> Result<(), Error> {
         self.transport.ignoring(&Method::DELETE, &self.transport.url(&format!("files/delete/{id}"))).await
-    }
-
-    /// Tells institutions of failed fixity checks, at most once a day: a second time is rejected with 409.
-    pub async fn generate_failed_fixity_alerts(&self) -> Result<Vec<FailedFixitySummary>, Error> {
-        let url = self.transport.url("alerts/generate_failed_fixity_alerts");
-        let summaries: Option<Vec<FailedFixitySummary>> =
-            self.transport.json(&Method::POST, &url, None, Effect::Once).await?;
-        Ok(summaries.unwrap_or_default())
-    }
-
-    /// Makes the item that deletes a file, without anybody's consent. Only a Registry made for tests does that.
-    pub async fn prepare_file_delete(&self, id: i64) -> Result<WorkItem, Error> {
-        self.record(&Method::POST, &format!("prepare_file_delete/{id}"), None, Effect::Once).await
-    }
-
-    /// Makes the item that deletes an object, without anybody's consent. Only a Registry made for tests does that.
-    pub async fn prepare_object_delete(&self, id: i64) -> Result<WorkItem, Error> {
-        self.record(&Method::POST, &format!("prepare_object_delete/{id}"), None, Effect::Once).await
     }
 
     async fn show<T: Record>(&self, path: &str, key: Key<'_>) -> Result<T, Error> {
@@ -202,15 +134,6 @@ impl Client {
         self.record(&method, &path, Some(&body), effect).await
     }
 
-    async fn create<T: Record>(&self, path: &str, id: i64, record: &T) -> Result<T, Error> {
-        if id != 0 {
-            let cause = format!("it has id {id}, and the Registry does not change such a record");
-            return Err(Error::new(&Method::POST, self.transport.url(path), Kind::NotSent { cause }));
-        }
-        let body = to_json(record, &self.transport.url(path))?;
-        self.record(&Method::POST, path, Some(&body), Effect::Once).await
-    }
-
     /// An answer that is a record. One without an id is something else that happens to be JSON.
     async fn record<T: Record>(
         &self,
@@ -228,21 +151,6 @@ impl Client {
         Ok(record)
     }
 }
-
-trait Record: Serialize + DeserializeOwned {
-    fn id(&self) -> i64;
-}
-
-macro_rules! records {
-    ($($record:ty),+) => {
-        $( impl Record for $record {
-            fn id(&self) -> i64 {
-                self.id
-            }
-        } )+
-    };
-}
-records!(Institution, IntellectualObject, GenericFile, Checksum, PremisEvent, StorageRecord, WorkItem);
 
 fn to_json<T: Serialize + ?Sized>(record: &T, url: &str) -> Result<String, Error> {
     model::to_json(record).map_err(|error| Error::new(&Method::POST, url, Kind::NotSent { cause: error.to_string() }))

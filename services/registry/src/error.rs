@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use failing::chain;
 use reqwest::{Method, StatusCode};
 
 /// A request that failed. Its text names method and URL, and is what upstream's workers put into a note.
@@ -58,7 +59,7 @@ impl Error {
 
     pub(crate) fn of_transport(method: &Method, url: &str, error: reqwest::Error) -> Self {
         let timed_out = error.is_timeout();
-        let cause = chain(&error.without_url());
+        let cause = chain(&error.without_url()).to_string();
         let kind = if timed_out { Kind::TimedOut { cause } } else { Kind::Connection { cause } };
         Self::new(method, url, kind)
     }
@@ -105,6 +106,16 @@ impl Error {
         }
     }
 
+    /// The Registry was not reached, or said that it is not at work.
+    pub(crate) fn is_of_the_way(&self) -> bool {
+        matches!(self.kind(), Kind::Connection { .. } | Kind::TimedOut { .. } | Kind::Unavailable { .. })
+    }
+
+    /// What was to be created may be there now, or was there before.
+    pub(crate) fn leaves_open_what_stands(&self) -> bool {
+        self.is_transient() || self.is_duplicate() || matches!(self.kind(), Kind::BadAnswer { .. })
+    }
+
     /// Worth another try at once, if the request may be repeated at all.
     pub(crate) fn is_worth_repeating(&self) -> bool {
         matches!(self.kind(), Kind::Connection { .. } | Kind::Unavailable { .. })
@@ -135,20 +146,6 @@ impl fmt::Display for Error {
 
 /// The causes stand in the text, since the text goes where a chain cannot follow.
 impl std::error::Error for Error {}
-
-/// An error and its causes in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        next = cause.source();
-    }
-    text
-}
 
 #[cfg(test)]
 mod tests {

@@ -1,30 +1,27 @@
 //! Lists, a page at a time or all of them, with an end whatever the server says.
 
 use futures_util::stream::{self, Stream, TryStreamExt as _};
-use model::{Checksum, GenericFile, Institution, IntellectualObject, Page, PremisEvent, StorageRecord, WorkItem};
+use model::{GenericFile, Institution, IntellectualObject, Page, PremisEvent, StorageRecord, WorkItem};
 use reqwest::Method;
-use serde::de::DeserializeOwned;
 
+use crate::client::Client;
+use crate::error::{Error, Kind};
+use crate::query::Query;
+use crate::record::Record;
 use crate::transport::{Effect, Transport};
-use crate::{Client, Error, Kind, Query};
 
 /// A list longer than this is taken for a fault.
 const MAX_PAGES: u64 = 1_000_000;
 
 /// A record that the Registry lists.
-pub trait Listed: DeserializeOwned + Send + sealed::Sealed {
+pub trait Listed: Record + Send {
     /// The path of its list.
     const PATH: &'static str;
-}
-
-mod sealed {
-    pub trait Sealed {}
 }
 
 macro_rules! listed {
     ($($record:ty = $path:literal,)+) => {
         $(
-            impl sealed::Sealed for $record {}
             impl Listed for $record {
                 const PATH: &'static str = $path;
             }
@@ -36,7 +33,6 @@ listed! {
     Institution = "institutions",
     IntellectualObject = "objects",
     GenericFile = "files",
-    Checksum = "checksums",
     PremisEvent = "events",
     StorageRecord = "storage_records",
     WorkItem = "items",
@@ -50,7 +46,7 @@ impl Client {
 
     /// From the page that the query names to the last, each fetched when it is asked for. A page without records is the
     /// last. While records come to match or cease to, pages shift: ask with a stable order, and expect a record twice or not
-    /// at all.
+    /// at all. Whoever changes what is listed, notes all ids first.
     pub fn pages<T: Listed>(&self, query: Query) -> impl Stream<Item = Result<Page<T>, Error>> + Send + use<T> {
         let start = (self.transport.clone(), Some(query), 0);
         stream::try_unfold(start, |(transport, query, seen)| async move {

@@ -3,17 +3,19 @@
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
+use failing::{Backoff, Streak, chain};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Method, Response, Url};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use crate::client::{Api, Settings, SettingsError};
-use crate::error::chain;
-use crate::{Error, Kind};
+use crate::error::{Error, Kind};
+use crate::settings::{Settings, SettingsError};
 
 /// Redirections followed in a row.
 const MAX_REDIRECTIONS: usize = 5;
+/// Between two tries, whatever [`Limits::pause`] says.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// What is kept of the body of an error, in bytes: it goes into notes.
 const MAX_ERROR_BODY: usize = 4096;
 
@@ -28,7 +30,7 @@ pub struct Limits {
     pub whole: Duration,
     /// Tries of a request that may be repeated, at least 1.
     pub tries: u32,
-    /// Before the second try; then twice as long each time, less up to a half at random.
+    /// Before the second try; then twice as long each time, 30 s at most, less up to a half at random.
     pub pause: Duration,
     /// The largest answer, in bytes.
     pub answer: usize,
@@ -64,6 +66,8 @@ pub(crate) struct Transport {
     /// Without a slash at the end.
     base: Arc<str>,
     limits: Limits,
+    /// Failures to get an answer of the Registry.
+    streak: Arc<Streak>,
 }
 
 impl Transport {
@@ -76,11 +80,7 @@ impl Transport {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(wrong("the Registry's URL must not hold credentials"));
         }
-        let prefix = match settings.api {
-            Api::Admin => "admin-api",
-            Api::Member => "member-api",
-        };
-        let base = format!("{}/{prefix}/{}", url.as_str().trim_end_matches('/'), settings.version);
+        let base = format!("{}/admin-api/{}", url.as_str().trim_end_matches('/'), settings.version);
 
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -105,7 +105,7 @@ impl Transport {
             .pool_idle_timeout(Duration::from_secs(30))
             .build()
             .map_err(|error| SettingsError(format!("a client of the Registry: {}", chain(&error))))?;
-        Ok(Self { http, base: base.into(), limits })
+        Ok(Self { http, base: base.into(), limits, streak: Arc::default() })
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -136,22 +136,35 @@ impl Transport {
         effect: Effect,
         read: impl Fn(Vec<u8>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let mut pause = self.limits.pause;
         let mut tried = 1;
         loop {
-            let error = match self.once(method, url, body).await.and_then(&read) {
+            let outcome = self.once(method, url, body).await.and_then(&read);
+            match &outcome {
+                Err(error) if error.is_of_the_way() => self.streak.failed(),
+                _ => self.streak.succeeded(),
+            }
+            let error = match outcome {
                 Err(error) if effect == Effect::Repeatable && error.is_worth_repeating() => error,
                 other => return other,
             };
-            if tried >= self.limits.tries {
-                return Err(error);
-            }
-            let jittered = pause.mul_f64(1.0 - fastrand::f64() / 2.0);
-            tracing::warn!(tried, pause_ms = jittered.as_millis(), "trying again: {error}");
-            tokio::time::sleep(jittered).await;
-            pause = pause.saturating_mul(2);
+            self.pause(tried, error).await?;
             tried += 1;
         }
+    }
+
+    /// Waits before another try, unless so many were enough.
+    pub(crate) async fn pause(&self, tried: u32, error: Error) -> Result<(), Error> {
+        if tried >= self.limits.tries {
+            return Err(error);
+        }
+        let pause = Backoff { first: self.limits.pause, longest: LONGEST_PAUSE }.after(tried);
+        tracing::warn!(tried, pause_ms = pause.as_millis(), "trying again: {error}");
+        tokio::time::sleep(pause).await;
+        Ok(())
+    }
+
+    pub(crate) fn failing_for(&self) -> Option<Duration> {
+        self.streak.length()
     }
 
     /// One try, redirections included.

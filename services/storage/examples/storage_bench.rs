@@ -10,7 +10,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use model::Provider::Local;
-use storage::{Attributes, Bucket, Config, Length, Limits, Provider, Put, Scheme, Storage};
+use storage::{Attributes, Bucket, Budget, Config, Length, Limits, Provider, Put, Scheme, Storage};
 
 const SMALL: usize = 4096;
 
@@ -27,13 +27,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mib: u64 = args().nth(5).map_or(Ok(1024), |text| text.parse())?;
     let count: u32 = args().nth(6).map_or(Ok(4000), |text| text.parse())?;
     let config = Config { providers: vec![provider], regions: vec![], limits: Limits::default() };
-    let storage = Storage::new(&config).await?;
+    let budget = Budget::new(128 << 20);
+    let storage = Storage::new(&config, &budget).await?;
     let bucket = storage.bucket(&Local, &bucket.ok_or("which bucket?")?)?;
 
     let block = Bytes::from(vec![0; 1 << 20]);
     for (name, length) in [("put-big", Length::Known(mib << 20)), ("put-unknown", Length::Estimated(0))] {
         let blocks = stream::iter((0..mib).map(|_| Ok::<_, std::io::Error>(block.clone())));
-        let put = Put { attributes: Attributes::default(), length, md5: None };
+        let put = Put { attributes: Attributes::default(), length, digest: None };
         let began = Instant::now();
         bucket.put("storage/big", blocks, &put).await?;
         println!("storage {name} {:.0} MiB/s", per_second(mib, began));
@@ -59,7 +60,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         })
         .await?;
     }
-    println!("storage buffers at most {} MiB", storage.peak_buffered() >> 20);
+    println!("storage buffers at most {} MiB", budget.peak() >> 20);
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     for line in status.lines().filter(|line| line.starts_with("VmHWM")) {
         println!("storage {line}");

@@ -1,20 +1,16 @@
 //! One bucket and what is asked of it in a single request. Transfers and lists are in modules of their own.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::http::HttpRequest;
 use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_s3::types::{Delete, GlacierJobParameters, ObjectIdentifier, RestoreRequest, ServerSideEncryption};
-use aws_smithy_types::date_time::DateTime;
-use md5::{Digest as _, Md5};
-use time::OffsetDateTime;
+use aws_sdk_s3::types::{GlacierJobParameters, RestoreRequest};
 
-use crate::client::{Connection, Shared};
+use crate::connection::{Connection, Shared};
 use crate::error::{Error, Kind, Target};
+use crate::object::{Restored, Stat, date, etag, restored, size};
 
 pub use aws_sdk_s3::types::Tier;
 
@@ -24,38 +20,6 @@ pub struct Bucket {
     connection: Arc<Connection>,
     shared: Arc<Shared>,
     name: Arc<str>,
-}
-
-/// What S3 knows of an object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stat {
-    /// Bytes.
-    pub size: u64,
-    pub etag: ETag,
-    pub last_modified: Option<OffsetDateTime>,
-    pub content_type: Option<String>,
-    /// User metadata, without the prefix of the headers; names in lower case.
-    pub metadata: BTreeMap<String, String>,
-    /// Absent for `STANDARD`.
-    pub storage_class: Option<String>,
-    pub restored: Restored,
-}
-
-/// An object's identity: the same ETag, the same bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ETag {
-    text: String,
-    is_keyed: bool,
-}
-
-/// Whether an archived object has a copy that can be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Restored {
-    /// Nobody asked for it, or the object is in no archive.
-    No,
-    Ongoing,
-    /// Until then, if the service says so.
-    Until(Option<OffsetDateTime>),
 }
 
 /// What S3 says to a request to take an object out of the archive (specification 01 §6.10).
@@ -96,7 +60,14 @@ impl Bucket {
     pub async fn stat(&self, key: &str) -> Result<Stat, Error> {
         let request = self.client().await?.head_object().bucket(self.name()).key(key);
         let answer = Box::pin(request.send()).await;
-        let answer = answer.map_err(|error| Error::of_sdk(self.target("HEAD", key), error))?;
+        let answer = match answer.map_err(|error| Error::of_sdk(self.target("HEAD", key), error)) {
+            Ok(answer) => answer,
+            Err(error) if error.is_not_found() => {
+                self.prove().await?;
+                return Err(error);
+            }
+            Err(error) => return Err(error),
+        };
         let target = || self.target("HEAD", key);
         Ok(Stat {
             size: size(answer.content_length(), target)?,
@@ -129,28 +100,6 @@ impl Bucket {
         }
     }
 
-    /// Deletes in batches and returns what could not be deleted. The error is that of a batch which failed as a whole: then
-    /// later batches were not tried.
-    pub async fn delete_many(&self, keys: &[String]) -> Result<Vec<Error>, Error> {
-        let client = self.client().await?;
-        let mut failed = Vec::new();
-        for batch in keys.chunks(MOST_DELETED_AT_ONCE) {
-            let target = || Target::new("DELETE", self.name(), None);
-            let refused = |error: aws_sdk_s3::error::BuildError| target().fails(Kind::Refused, error.to_string());
-            let objects: Result<Vec<_>, _> =
-                batch.iter().map(|key| ObjectIdentifier::builder().key(key).build()).collect();
-            let delete = Delete::builder().set_objects(Some(objects.map_err(refused)?)).quiet(true).build();
-            let request = client.delete_objects().bucket(self.name()).delete(delete.map_err(refused)?);
-            let answer = Box::pin(request.customize().mutate_request(add_md5).send()).await;
-            let answer = answer.map_err(|error| Error::of_sdk(target(), error))?;
-            failed.extend(answer.errors().iter().filter_map(|error| {
-                let error = Error::of_code(self.target("DELETE", error.key()?), error.code(), error.message());
-                (!error.is_not_found()).then_some(error)
-            }));
-        }
-        Ok(failed)
-    }
-
     /// RestoreObject: asks for a readable copy of an archived object for some days. Repeating it is harmless and is how one
     /// learns of the progress.
     pub async fn restore(&self, key: &str, days: u16, tier: Tier) -> Result<Restore, Error> {
@@ -167,10 +116,23 @@ impl Bucket {
             Ok(_) => return Ok(Restore::Accepted),
             Err(error) => Error::of_sdk(target(), error),
         };
-        match (error.kind(), error.status()) {
-            (Kind::Archived, _) => Ok(Restore::NotArchived),
-            (_, Some(409)) => Ok(Restore::InProgress),
+        match (error.kind(), error.code(), error.status()) {
+            (Kind::Archived, ..) | (_, Some("ObjectAlreadyInActiveTierError"), _) => Ok(Restore::NotArchived),
+            (Kind::Unavailable, ..) => Err(error),
+            (_, _, Some(409)) => Ok(Restore::InProgress),
             _ => Err(error),
+        }
+    }
+
+    /// An answer to HEAD has no body, so that an object of a missing bucket looks like a missing object: only with this is it
+    /// known to be one.
+    async fn prove(&self) -> Result<(), Error> {
+        let answer = Box::pin(self.client().await?.head_bucket().bucket(self.name()).send()).await;
+        match answer.map_err(|error| Error::of_sdk(Target::new("HEAD", self.name(), None), error)) {
+            Ok(_) => Ok(()),
+            // A bucket that is there, and that we may not list.
+            Err(error) if error.kind() == Kind::Denied => Ok(()),
+            Err(error) => Err(error),
         }
     }
 
@@ -184,69 +146,6 @@ impl Bucket {
 
     pub(crate) async fn client(&self) -> Result<Client, Error> {
         self.connection.client(&self.name).await
-    }
-}
-
-/// S3's own limit.
-const MOST_DELETED_AT_ONCE: usize = 1000;
-
-impl ETag {
-    /// As S3 gives it, with or without quotes.
-    pub fn new(text: &str) -> Self {
-        Self { text: text.trim_matches('"').to_owned(), is_keyed: false }
-    }
-
-    /// Without quotes.
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// The object's md5 in lower-case hex, where the ETag is one (ruling D.28): not of an upload in parts, and not of an object
-    /// whose key KMS keeps.
-    pub fn md5(&self) -> Option<&str> {
-        let is_md5 = self.text.len() == 32 && self.text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        (is_md5 && !self.is_keyed).then_some(&self.text)
-    }
-
-    pub(crate) fn quoted(&self) -> String {
-        format!("\"{}\"", self.text)
-    }
-}
-
-pub(crate) fn etag(
-    text: Option<&str>,
-    encryption: Option<&ServerSideEncryption>,
-    target: impl FnOnce() -> Target,
-) -> Result<ETag, Error> {
-    let Some(text) = text else { return Err(target().fails(Kind::Malformed, "the answer has no ETag")) };
-    let is_keyed = matches!(encryption, Some(ServerSideEncryption::AwsKms | ServerSideEncryption::AwsKmsDsse));
-    Ok(ETag { is_keyed, ..ETag::new(text) })
-}
-
-pub(crate) fn size(length: Option<i64>, target: impl FnOnce() -> Target) -> Result<u64, Error> {
-    let length = length.and_then(|length| u64::try_from(length).ok());
-    length.ok_or_else(|| target().fails(Kind::Malformed, "the answer has no length"))
-}
-
-pub(crate) fn date(date: &DateTime) -> Option<OffsetDateTime> {
-    OffsetDateTime::from_unix_timestamp_nanos(date.as_nanos()).ok()
-}
-
-/// Reads `ongoing-request="false", expiry-date="Fri, 21 Dec 2012 00:00:00 GMT"`.
-pub(crate) fn restored(header: &str) -> Restored {
-    if header.contains("ongoing-request=\"true\"") {
-        return Restored::Ongoing;
-    }
-    let expiry = header.split_once("expiry-date=\"").and_then(|(_, rest)| rest.split_once('"'));
-    let format = aws_smithy_types::date_time::Format::HttpDate;
-    Restored::Until(expiry.and_then(|(text, _)| date(&DateTime::from_str(text, format).ok()?)))
-}
-
-/// Servers that are older than Amazon's checksums want an md5 of a list of deletions.
-fn add_md5(request: &mut HttpRequest) {
-    let md5 = request.body().bytes().map(Md5::digest);
-    if let Some(md5) = md5 {
-        request.headers_mut().insert("content-md5", aws_smithy_types::base64::encode(md5));
     }
 }
 

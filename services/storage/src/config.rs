@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use model::bucket::PreservationBucket;
+
 /// All providers, the buckets whose region is known, and how hard to try.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -38,7 +40,7 @@ pub struct Region {
     pub region: String,
 }
 
-/// How long, how often and with how much memory.
+/// How long, how often, how much at once. Memory has a [`Budget`](crate::Budget) of its own.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// For a TCP and TLS connection.
@@ -53,10 +55,18 @@ pub struct Limits {
     pub attempts: u32,
     /// The longest pause between two tries; the first is a fifth of a second at most. Each is shortened at random.
     pub pause: Duration,
-    /// Bytes that all uploads together hold in memory. A single part that is larger goes alone.
-    pub buffers: usize,
+    /// Bytes of a part, above which one that can be read again from its source is read twice instead of held in memory.
+    pub held_part: u64,
     /// Parts of one upload or copy that are under way at once.
     pub parts: usize,
+}
+
+impl Region {
+    /// As the table has it.
+    pub fn of(bucket: &PreservationBucket) -> Self {
+        let (provider, region) = (bucket.row().site.provider.clone(), bucket.row().region.to_owned());
+        Self { provider, bucket: bucket.name().to_owned(), region }
+    }
 }
 
 impl Default for Limits {
@@ -68,7 +78,7 @@ impl Default for Limits {
             slowest: 1024,
             attempts: 10,
             pause: Duration::from_secs(5),
-            buffers: 128 << 20,
+            held_part: 64 << 20,
             parts: 4,
         }
     }

@@ -4,11 +4,11 @@ use aws_sdk_s3::types::MetadataDirective;
 use model::multipart::{SINGLE_COPY_LIMIT, copy_parts};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::bucket::{Bucket, ETag, etag};
-use crate::client::copying;
+use crate::bucket::Bucket;
+use crate::connection::copying;
 use crate::error::{Error, Kind};
 use crate::multipart::{Flights, Multipart, Origin};
-use crate::put::{Attributes, Stored};
+use crate::object::{Attributes, ETag, Stored, etag};
 
 /// A copy within one provider.
 #[derive(Debug, Clone)]
@@ -25,10 +25,16 @@ impl Bucket {
     /// Has S3 copy an object into this bucket, in one request up to 5 GiB, above that in parts.
     pub async fn copy_from(&self, key: &str, source: &Self, source_key: &str, copy: &Copy) -> Result<Stored, Error> {
         let path = format!("{}/{}", source.name(), utf8_percent_encode(source_key, UNESCAPED));
-        if copy.size <= SINGLE_COPY_LIMIT {
-            return self.copy_once(key, path, copy).await;
-        }
-        Box::pin(self.copy_in_parts(key, source, source_key, path, copy)).await
+        let copied = if copy.size <= SINGLE_COPY_LIMIT {
+            self.copy_once(key, path, copy).await
+        } else {
+            Box::pin(self.copy_in_parts(key, source, source_key, path, copy)).await
+        };
+        // What is absent or archived is the source: the error is about that.
+        copied.map_err(|error| match error.kind() {
+            Kind::NotFound | Kind::Archived => error.about(source.target("copy", source_key)),
+            _ => error,
+        })
     }
 
     async fn copy_in_parts(

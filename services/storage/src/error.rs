@@ -13,7 +13,7 @@ pub struct Error(Box<Details>);
 /// Why an operation failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// There is no such object or upload.
+    /// There is no such object, and the bucket is there. Nothing else is taken for that.
     NotFound,
     /// There is no such bucket.
     NoBucket,
@@ -23,9 +23,11 @@ pub enum Kind {
     Archived,
     /// The object, or what arrived of it, is not what was expected: another ETag, digest or length.
     Changed,
+    /// The object is larger than S3 takes, or needs larger parts than this process has memory for.
+    TooLarge,
     /// The service asks to slow down.
     Throttled,
-    /// The service could not be reached, broke off, took too long or failed.
+    /// The service could not be reached, broke off, took too long, failed, or lost an upload in parts.
     Unavailable,
     /// The service answered what no S3 answers.
     Malformed,
@@ -101,10 +103,24 @@ impl Error {
         self
     }
 
-    /// The same failure, seen otherwise by one who knows more.
-    pub(crate) fn with_kind(mut self, kind: Kind) -> Self {
-        self.0.kind = kind;
+    /// The same failure, of a request whose digest is our own, taken of the very bytes: if they have another one now, they
+    /// were damaged on the way.
+    pub(crate) fn of_own_digest(mut self) -> Self {
+        if self.code() == Some("BadDigest") {
+            self.0.kind = Kind::Unavailable;
+        }
         self
+    }
+
+    /// The same failure, by one who knows what it was about.
+    pub(crate) fn about(mut self, target: Target) -> Self {
+        self.0.target = target;
+        self
+    }
+
+    /// The upload in parts was completed or aborted earlier, or the service lost it.
+    pub(crate) fn is_upload_gone(&self) -> bool {
+        self.code() == Some("NoSuchUpload")
     }
 
     /// What the uploaded stream said. An error of ours, as of a copy between providers, stays what it is.
@@ -125,7 +141,8 @@ impl Error {
     /// The error of one object among several.
     pub(crate) fn of_code(target: Target, code: Option<&str>, message: Option<&str>) -> Self {
         let message: String = message.unwrap_or_default().chars().take(LONGEST_MESSAGE).collect();
-        let mut error = Self::new(target, kind_of(code, None), message);
+        let kind = kind_of(&target, code, None);
+        let mut error = Self::new(target, kind, message);
         error.0.code = code.map(ToOwned::to_owned);
         error
     }
@@ -140,9 +157,15 @@ impl Error {
         let (kind, message) = match &error {
             SdkError::ServiceError(service) => {
                 let said = service.err().message().unwrap_or_default();
-                (kind_of(code.as_deref(), status), said.chars().take(LONGEST_MESSAGE).collect())
+                (kind_of(&target, code.as_deref(), status), said.chars().take(LONGEST_MESSAGE).collect())
             }
             SdkError::TimeoutError(_) => (Kind::Unavailable, "no answer in time".to_owned()),
+            // What was to be sent is read while it is sent.
+            SdkError::DispatchFailure(failure)
+                if let Some(ours) = ours_in(failure.as_connector_error().and_then(StdError::source)) =>
+            {
+                (ours.kind(), "what was to be sent cannot be read".to_owned())
+            }
             SdkError::DispatchFailure(failure) if failure.is_user() => (Kind::Refused, "cannot be sent".to_owned()),
             SdkError::DispatchFailure(_) => (Kind::Unavailable, "no contact with the server".to_owned()),
             SdkError::ConstructionFailure(_) => (Kind::Refused, "the request cannot be made".to_owned()),
@@ -157,14 +180,34 @@ impl Error {
     }
 }
 
+/// An error of ours among the causes of another.
+fn ours_in<'e>(mut cause: Option<&'e (dyn StdError + 'static)>) -> Option<&'e Error> {
+    while let Some(error) = cause {
+        if let Some(ours) = error.downcast_ref() {
+            return Some(ours);
+        }
+        cause = error.source();
+    }
+    None
+}
+
 /// The kind of an error that the service reports. Its code says more than its status, where there is one.
-fn kind_of(code: Option<&str>, status: Option<u16>) -> Kind {
+fn kind_of(target: &Target, code: Option<&str>, status: Option<u16>) -> Kind {
     match code.unwrap_or_default() {
-        "NoSuchKey" | "NotFound" | "NoSuchUpload" | "NoSuchVersion" => return Kind::NotFound,
+        "NoSuchKey" => return Kind::NotFound,
         "NoSuchBucket" => return Kind::NoBucket,
-        "AccessDenied" | "AllAccessDisabled" | "InvalidAccessKeyId" | "SignatureDoesNotMatch" => return Kind::Denied,
-        "InvalidObjectState" => return Kind::Archived,
+        // The SDK's word for 404 without a body. Only an answer to HEAD has none; what else is so short is not of S3.
+        "NotFound" if target.operation == "HEAD" && target.key.is_none() => return Kind::NoBucket,
+        "NotFound" if target.operation == "HEAD" => return Kind::NotFound,
+        "NotFound" => return Kind::Malformed,
+        "AccessDenied" | "AllAccessDisabled" | "InvalidAccessKeyId" | "InvalidToken" | "SignatureDoesNotMatch" => {
+            return Kind::Denied;
+        }
+        "InvalidObjectState" | "ObjectNotInActiveTierError" => return Kind::Archived,
+        // Not of the credentials, although it comes with 403.
+        "ObjectAlreadyInActiveTierError" => return Kind::Refused,
         "PreconditionFailed" | "BadDigest" => return Kind::Changed,
+        "EntityTooLarge" => return Kind::TooLarge,
         "SlowDown"
         | "Throttling"
         | "ThrottlingException"
@@ -177,24 +220,30 @@ fn kind_of(code: Option<&str>, status: Option<u16>) -> Kind {
         | "RequestTimeout"
         | "RequestTimeTooSkewed"
         | "ExpiredToken"
+        | "TokenRefreshRequired"
         | "OperationAborted"
         | "ConditionalRequestConflict"
         | "ServiceUnavailable"
+        | "GlacierExpeditedRetrievalNotAvailable"
         | "XAmzContentSHA256Mismatch"
-        | "IncompleteBody" => return Kind::Unavailable,
+        | "XAmzContentChecksumMismatch"
+        | "IncompleteBody"
+        // Of an upload whose id and ETags are the service's own: another one may succeed.
+        | "NoSuchUpload"
+        | "InvalidPart" => return Kind::Unavailable,
         _ => {}
     }
-    match status {
-        Some(404) => Kind::NotFound,
-        Some(401 | 403) => Kind::Denied,
-        Some(412) => Kind::Changed,
-        Some(429 | 503) => Kind::Throttled,
-        Some(408 | 499 | 500..) => Kind::Unavailable,
-        // A redirection means another region or another host than the settings say.
-        Some(300..) => Kind::Refused,
-        // An error may come with a good status, when it happened after the first bytes of the answer were sent.
-        _ if code.is_some() => Kind::Refused,
-        _ => Kind::Malformed,
+    match (status, code) {
+        (Some(401 | 403), _) => Kind::Denied,
+        (Some(412), _) => Kind::Changed,
+        (Some(429 | 503), _) => Kind::Throttled,
+        (Some(408 | 499 | 500..), _) => Kind::Unavailable,
+        // A page that something on the way has made up. That an object is absent is for S3 to say.
+        (Some(404), None) => Kind::Malformed,
+        // A redirection means another region or another host than the settings say. An error may also come with a good status,
+        // when it happened after the first bytes of the answer were sent.
+        (Some(300..), _) | (_, Some(_)) => Kind::Refused,
+        (_, None) => Kind::Malformed,
     }
 }
 
@@ -245,6 +294,7 @@ impl fmt::Display for Kind {
             Self::Denied => "access denied",
             Self::Archived => "the object is archived",
             Self::Changed => "not what was expected",
+            Self::TooLarge => "the object is too large",
             Self::Throttled => "the service asks to slow down",
             Self::Unavailable => "the service is not available",
             Self::Malformed => "not an answer of S3",
@@ -262,25 +312,65 @@ mod tests {
     #[test]
     fn codes_say_more_than_statuses() {
         let cases = [
-            (Some("NoSuchKey"), 404, Kind::NotFound),
-            (None, 404, Kind::NotFound),
-            (Some("NoSuchBucket"), 404, Kind::NoBucket),
-            (Some("InvalidObjectState"), 403, Kind::Archived),
-            (Some("SignatureDoesNotMatch"), 403, Kind::Denied),
-            (Some("RequestTimeTooSkewed"), 403, Kind::Unavailable),
-            (Some("RequestTimeout"), 400, Kind::Unavailable),
-            (Some("PreconditionFailed"), 412, Kind::Changed),
-            (Some("SlowDown"), 503, Kind::Throttled),
-            (Some("AccessDenied"), 200, Kind::Denied),
-            (Some("Unheard"), 200, Kind::Refused),
-            (None, 200, Kind::Malformed),
-            (None, 429, Kind::Throttled),
-            (None, 520, Kind::Unavailable),
-            (Some("PermanentRedirect"), 301, Kind::Refused),
-            (Some("EntityTooLarge"), 400, Kind::Refused),
+            ("GET", "NoSuchKey", 404, Kind::NotFound),
+            ("HEAD", "NotFound", 404, Kind::NotFound),
+            ("HEAD of a bucket", "NotFound", 404, Kind::NoBucket),
+            ("GET", "NoSuchBucket", 404, Kind::NoBucket),
+            ("GET", "InvalidObjectState", 403, Kind::Archived),
+            ("copy", "ObjectNotInActiveTierError", 403, Kind::Archived),
+            ("restore", "ObjectAlreadyInActiveTierError", 403, Kind::Refused),
+            ("GET", "SignatureDoesNotMatch", 403, Kind::Denied),
+            ("GET", "InvalidToken", 400, Kind::Denied),
+            ("HEAD", "", 403, Kind::Denied),
+            ("GET", "RequestTimeTooSkewed", 403, Kind::Unavailable),
+            ("GET", "ExpiredToken", 400, Kind::Unavailable),
+            ("PUT", "RequestTimeout", 400, Kind::Unavailable),
+            ("PUT", "IncompleteBody", 400, Kind::Unavailable),
+            ("PUT", "BadDigest", 400, Kind::Changed),
+            ("PUT", "InvalidDigest", 400, Kind::Refused),
+            ("PUT", "OperationAborted", 409, Kind::Unavailable),
+            ("PUT", "ConditionalRequestConflict", 409, Kind::Unavailable),
+            ("GET", "PreconditionFailed", 412, Kind::Changed),
+            ("HEAD", "", 412, Kind::Changed),
+            ("GET", "InvalidRange", 416, Kind::Refused),
+            ("GET", "SlowDown", 503, Kind::Throttled),
+            ("restore", "GlacierExpeditedRetrievalNotAvailable", 503, Kind::Unavailable),
+            ("copy", "AccessDenied", 200, Kind::Denied),
+            ("copy", "Unheard", 200, Kind::Refused),
+            ("copy", "", 200, Kind::Malformed),
+            ("GET", "", 429, Kind::Throttled),
+            ("GET", "", 520, Kind::Unavailable),
+            ("GET", "PermanentRedirect", 301, Kind::Refused),
+            ("PUT", "EntityTooLarge", 400, Kind::TooLarge),
+            ("PUT", "EntityTooSmall", 400, Kind::Refused),
         ];
-        for (code, status, kind) in cases {
-            assert_eq!(kind_of(code, Some(status)), kind, "{code:?} {status}");
+        for (operation, code, status, kind) in cases {
+            let (operation, key) = match operation {
+                "HEAD of a bucket" => ("HEAD", None),
+                operation => (operation, Some("key")),
+            };
+            let code = Some(code).filter(|code| !code.is_empty());
+            let target = Target::new(operation, "bucket", key);
+            assert_eq!(kind_of(&target, code, Some(status)), kind, "{operation} {code:?} {status}");
+        }
+    }
+
+    #[test]
+    fn nothing_but_a_missing_object_is_taken_for_one() {
+        let cases = [
+            ("PUT part", "NoSuchUpload", Kind::Unavailable),
+            ("complete upload", "NoSuchUpload", Kind::Unavailable),
+            ("complete upload", "InvalidPart", Kind::Unavailable),
+            ("GET", "NoSuchVersion", Kind::Refused),
+            ("GET", "NoSuchLifecycleConfiguration", Kind::Refused),
+            ("DELETE", "", Kind::Malformed),
+            ("DELETE", "NotFound", Kind::Malformed),
+            ("GET", "NotFound", Kind::Malformed),
+        ];
+        for (operation, code, kind) in cases {
+            let code = Some(code).filter(|code| !code.is_empty());
+            let target = Target::new(operation, "bucket", Some("key"));
+            assert_eq!(kind_of(&target, code, Some(404)), kind, "{operation} {code:?}");
         }
     }
 

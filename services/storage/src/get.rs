@@ -11,9 +11,9 @@ use tokio::io::AsyncBufRead;
 use tokio::time::Instant;
 use tokio_util::io::StreamReader;
 
-use crate::bucket::Restored;
-use crate::bucket::{Bucket, ETag, Stat, date, etag, restored, size};
+use crate::bucket::Bucket;
 use crate::error::{Error, Kind, Target};
+use crate::object::{ETag, Restored, Stat, date, etag, restored, size};
 
 /// An object, or a range of one, on its way here. Memory is what the connection buffers, well under a mebibyte.
 ///

@@ -7,8 +7,9 @@ use futures_util::Stream;
 use percent_encoding::percent_decode_str;
 use time::OffsetDateTime;
 
-use crate::bucket::{Bucket, ETag, date, etag, size};
+use crate::bucket::Bucket;
 use crate::error::{Error, Kind, Target};
+use crate::object::{ETag, date, etag, size};
 
 /// A list in progress. One page of at most 1,000 entries is in memory.
 #[derive(Debug)]

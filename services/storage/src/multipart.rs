@@ -4,16 +4,15 @@ use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
-use aws_smithy_types::base64;
-use bytes::Bytes;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use md5::{Digest as _, Md5};
 use tokio::task::JoinSet;
 
-use crate::bucket::{Bucket, ETag, etag};
-use crate::buffers::Lease;
-use crate::client::{copying, sending};
+use crate::bucket::Bucket;
+use crate::connection::{copying, sending};
+use crate::content::Content;
 use crate::error::{Error, Kind};
-use crate::put::{Attributes, Stored, body, check_md5, md5_of};
+use crate::object::{Attributes, ETag, Stored, etag};
 
 /// An upload that has begun. Dropped before it is complete, it is aborted in the background.
 pub(crate) struct Multipart {
@@ -40,6 +39,8 @@ pub(crate) struct Origin {
 /// How long S3 may take to join parts, beyond an ordinary answer.
 const JOINING: Duration = Duration::from_mins(10);
 
+const LEFT: &str = "the parts of an upload stay until the bucket's rules remove them";
+
 impl Multipart {
     pub(crate) async fn begin(bucket: &Bucket, key: &str, attributes: &Attributes) -> Result<Self, Error> {
         let target = || bucket.target("begin upload", key);
@@ -58,31 +59,27 @@ impl Multipart {
     pub(crate) fn send(
         &self,
         number: i32,
-        bytes: Bytes,
-        lease: Lease,
+        content: Content,
     ) -> impl Future<Output = Result<Part, Error>> + Send + use<> {
+        let length = content.length();
         let request = self.client.upload_part().bucket(self.bucket.name()).key(&self.key).upload_id(&self.id);
-        let settings = self.bucket.shared().patient(sending(bytes.len() as u64));
+        let settings = self.bucket.shared().patient(sending(length));
         let target = self.bucket.target("PUT part", &self.key);
         async move {
-            let md5 = md5_of(bytes.clone()).await;
+            let md5 = content.md5().await?;
             let answer = request
                 .part_number(number)
-                .content_length(i64::try_from(bytes.len()).unwrap_or(i64::MAX))
-                .content_md5(base64::encode(md5))
-                .body(body(bytes))
+                .content_length(i64::try_from(length).unwrap_or(i64::MAX))
+                .content_md5(BASE64_STANDARD.encode(md5))
+                .body(content.body())
                 .customize()
                 .config_override(settings)
                 .send()
                 .await;
-            drop(lease);
-            let answer = answer.map_err(|error| match Error::of_sdk(target.clone(), error) {
-                // Our own digest of what we sent: it was damaged on the way.
-                error if error.kind() == Kind::Changed => error.with_kind(Kind::Unavailable),
-                error => error,
-            })?;
+            drop(content);
+            let answer = answer.map_err(|error| Error::of_sdk(target.clone(), error).of_own_digest())?;
             let etag = etag(answer.e_tag(), answer.server_side_encryption(), || target.clone())?;
-            check_md5(&etag, md5, || target)?;
+            etag.check(md5, || target)?;
             Ok(Part { number, etag: etag.as_str().to_owned() })
         }
     }
@@ -130,12 +127,10 @@ impl Multipart {
         let etag = match answer.map_err(|error| Error::of_sdk(target(), error)) {
             Ok(answer) => etag(answer.e_tag(), answer.server_side_encryption(), target)?,
             // The answer to an earlier try got lost: the upload is no more since it is complete. The object tells.
-            Err(error) if error.code() == Some("NoSuchUpload") => {
-                match (self.bucket.find(&self.key).await?, expected) {
-                    (Some(stat), Some(expected)) if stat.etag.as_str() == expected => stat.etag,
-                    _ => return Err(error),
-                }
-            }
+            Err(error) if error.is_upload_gone() => match (self.bucket.find(&self.key).await?, expected) {
+                (Some(stat), Some(expected)) if stat.etag.as_str() == expected => stat.etag,
+                _ => return Err(error),
+            },
             Err(error) => return Err(error),
         };
         self.is_done = true;
@@ -158,19 +153,22 @@ impl Drop for Multipart {
         if self.is_done {
             return;
         }
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            tracing::warn!(bucket = self.bucket.name(), key = self.key, "{LEFT}: it was dropped outside the runtime");
+            return;
+        };
         let request =
             self.client.abort_multipart_upload().bucket(self.bucket.name()).key(&self.key).upload_id(&self.id);
         let target = self.bucket.target("abort upload", &self.key);
-        let limit = self.bucket.shared().limits.answer * 2;
+        let limit = self.bucket.shared().limits.answer;
         let abort = async move {
             let error = match tokio::time::timeout(limit, request.send()).await {
                 Ok(Ok(_)) => return,
                 Ok(Err(error)) => Error::of_sdk(target, error),
                 Err(_) => target.fails(Kind::Unavailable, "no answer in time"),
             };
-            if !error.is_not_found() {
-                tracing::warn!(%error, "the parts of an upload stay until the bucket's rules remove them");
+            if !error.is_upload_gone() {
+                tracing::warn!(error = &error as &dyn std::error::Error, "{LEFT}");
             }
         };
         self.bucket.shared().cleanups.spawn_on(abort, &runtime);

@@ -1,123 +1,107 @@
 //! Uploads of streams, in one request or in parts. How parts are sent and joined is in `multipart`.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::error::Error as StdError;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::pin::pin;
 
-use aws_sdk_s3::primitives::ByteStream;
-use aws_smithy_types::base64;
-use aws_smithy_types::body::SdkBody;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
-use http_body::{Frame, SizeHint};
 use md5::{Digest as _, Md5};
+use model::multipart::part_size;
 
-use crate::bucket::{Bucket, ETag, etag};
-use crate::buffers::Lease;
+use crate::bucket::Bucket;
+use crate::budget::{Budget, Permit};
+use crate::connection::sending;
+use crate::content::Content;
+use crate::digest::{Check, Digest};
 use crate::error::{Error, Kind, Target};
 use crate::multipart::{Flights, Multipart};
-use crate::parts::{Length, PartSizes};
-
-/// What goes with an object's bytes.
-#[derive(Debug, Clone, Default)]
-pub struct Attributes {
-    pub content_type: Option<String>,
-    /// User metadata, without the prefix of the headers.
-    pub metadata: BTreeMap<String, String>,
-}
+use crate::object::{Attributes, Stored, etag};
+use crate::parts::{Length, PartSizes, TooLarge};
+use crate::source::Source;
 
 /// An upload.
 #[derive(Debug, Clone)]
 pub struct Put {
     pub attributes: Attributes,
     pub length: Length,
-    /// Of all bytes, if it is known: it spares computing it, and S3 refuses other bytes. Of no use for more than 16 MiB.
-    pub md5: Option<[u8; 16]>,
-}
-
-/// What was stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stored {
-    pub etag: ETag,
-    /// Bytes.
-    pub size: u64,
-}
-
-/// One slice of a body. Small, so that it shows how fast the server takes the bytes.
-const SLICE: usize = 64 << 10;
-
-/// More than this is hashed beside the runtime's threads, not on them.
-const HASHED_AT_ONCE: usize = 128 << 10;
-
-impl Attributes {
-    /// With names and values such as `model::metadata` makes them.
-    pub fn new<N: Into<String>>(content_type: &str, metadata: impl IntoIterator<Item = (N, String)>) -> Self {
-        let metadata = metadata.into_iter().map(|(name, value)| (name.into(), value)).collect();
-        Self { content_type: Some(content_type.to_owned()), metadata }
-    }
+    /// What all bytes together must have; otherwise nothing is stored ([`Kind::Changed`]).
+    pub digest: Option<Digest>,
 }
 
 impl Bucket {
     /// Stores a stream: in one request up to 16 MiB, above that in parts.
     ///
-    /// Memory: what is being sent is kept until S3 has it, so that it can be sent again. All uploads of a [`Storage`] together
-    /// hold at most [`Limits::buffers`]; the others wait, and a part that is larger goes alone. With a known length, parts are
-    /// of 16 MiB up to 156 GiB and of 528 MiB for the largest object of 5 TiB. With an estimate, they are of 16 MiB up to
-    /// 93 GiB, 175 MiB for 1 TiB and 874 MiB for 5 TiB, and grow where there is more than was foreseen. Without one, they are
-    /// of 16 MiB up to 16 GiB and then grow to 256 MiB at 250 GiB; beyond that they are of 715 MiB. S3 takes 10,000 parts;
-    /// in each case they reach 5 TiB.
+    /// Nothing appears under the key before all of it does, and only if the stream ends without an error: so a caller that
+    /// looks at the bytes as they pass has the last word. An upload that fails or is dropped is aborted in the background
+    /// ([`Storage::close`] waits for it).
     ///
-    /// An upload that fails or is dropped is aborted in the background ([`Storage::close`] waits for it). Nothing appears under
-    /// the key before all of it does.
+    /// Memory: what is being sent is kept until S3 has it, so that it can be sent again, and counts in the [`Budget`]. With a
+    /// known length, parts are of 16 MiB up to 156 GiB and of 528 MiB for the largest object of 5 TiB. With an estimate, they
+    /// are of 16 MiB up to 93 GiB, 175 MiB for 1 TiB and 874 MiB for 5 TiB, and grow where there is more than was foreseen.
+    /// Without one, they are of 16 MiB up to 16 GiB and then grow to 256 MiB at 250 GiB; beyond that they are of 715 MiB. No
+    /// part is larger than half the budget. S3 takes 10,000 parts; what does not fit into as many is [`Kind::TooLarge`], before
+    /// anything is sent where the length tells.
     ///
-    /// [`Storage`]: crate::Storage
     /// [`Storage::close`]: crate::Storage::close
-    /// [`Limits::buffers`]: crate::Limits::buffers
     pub async fn put<S, E>(&self, key: &str, stream: S, put: &Put) -> Result<Stored, Error>
     where
         S: Stream<Item = Result<Bytes, E>> + Send,
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let stream = pin!(stream);
-        let mut source = Source::new(stream, self.target("PUT", key), put.length);
-        let mut sizes = PartSizes::of(put.length);
-        let first = sizes.next(0);
-        let lease = self.shared().buffers.lease(first).await;
-        let bytes = source.fill(first).await?;
-        if source.is_at_end().await? {
-            return Box::pin(self.put_once(key, bytes, lease, put)).await;
-        }
-        Box::pin(self.put_parts(key, source, sizes, (bytes, lease), put)).await
+        self.upload(key, stream, put, Some(&self.shared().budget)).await
     }
 
-    /// Stores bytes that are in memory already.
+    /// Stores bytes that are in memory already. For a place in the [`Budget`] the caller has seen, where it matters, when the
+    /// bytes came.
     pub async fn put_bytes(&self, key: &str, bytes: Bytes, attributes: Attributes) -> Result<Stored, Error> {
-        let put = Put { attributes, length: Length::Known(bytes.len() as u64), md5: None };
-        self.put(key, futures_util::stream::iter([Ok::<_, Infallible>(bytes)]), &put).await
+        let put = Put { attributes, length: Length::Known(bytes.len() as u64), digest: None };
+        self.upload(key, futures_util::stream::iter([Ok::<_, Infallible>(bytes)]), &put, None).await
     }
 
-    /// Stores what another bucket holds, through this process: the way between providers and regions (specification 01 §6.7).
-    /// The source must have the length of `put`, if that is known.
-    pub async fn put_from(&self, key: &str, source: &Self, source_key: &str, put: &Put) -> Result<Stored, Error> {
-        let download = source.get(source_key).await?;
-        let size = download.stat.size;
-        if let Length::Known(length) = put.length
-            && length != size
-        {
-            let message = format!("the source has {size} bytes, not {length}");
-            return Err(source.target("GET", source_key).fails(Kind::Changed, message));
+    /// Stores what another bucket holds, through this process: the way between providers and regions (specification 01 §6.7),
+    /// and the way of one file out of a tar. The source must have the length of `put`, if that is known.
+    ///
+    /// Parts that are too large to be held in memory ([`Limits::held_part`]) are read twice from the source: once for their
+    /// digests, and while they are sent. So an object of 5 TiB with a known length takes no more memory than a small one.
+    ///
+    /// [`Limits::held_part`]: crate::Limits::held_part
+    pub async fn put_from(&self, key: &str, source: &Source, put: &Put) -> Result<Stored, Error> {
+        let limit = self.shared().limits.held_part.min(self.shared().budget.largest_part());
+        match put.length {
+            Length::Known(length) => match part_size(length) {
+                Some(part) if part > limit => Box::pin(self.put_again(key, source, (length, part), put)).await,
+                _ => Box::pin(self.put(key, source.clone().into_stream(Some(length)), put)).await,
+            },
+            Length::Estimated(_) => Box::pin(self.put(key, source.clone().into_stream(None), put)).await,
         }
-        Box::pin(self.put(key, download.into_stream(), &Put { length: Length::Known(size), ..put.clone() })).await
     }
 
-    async fn put_once(&self, key: &str, bytes: Bytes, lease: Lease, put: &Put) -> Result<Stored, Error> {
+    async fn upload<S, E>(&self, key: &str, stream: S, put: &Put, budget: Option<&Budget>) -> Result<Stored, Error>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send,
+        E: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let stream = pin!(stream);
+        let target = self.target("PUT", key);
+        let sizes = PartSizes::of(put.length, budget.map_or(u64::MAX, Budget::largest_part));
+        let mut parts = Parts { sizes: sizes.map_err(|error| too_large(&target, &error))?, budget };
+        let check = put.digest.map(Check::new);
+        let mut incoming = Incoming { stream, target, length: put.length, check, ahead: Bytes::new(), taken: 0 };
+        let (bytes, permit) = parts.next(&mut incoming).await?;
+        if incoming.is_at_end().await? {
+            return Box::pin(self.put_once(key, Content::Held { bytes, _permit: permit }, put)).await;
+        }
+        Box::pin(self.put_parts(key, incoming, parts, Content::Held { bytes, _permit: permit }, put)).await
+    }
+
+    async fn put_once(&self, key: &str, content: Content, put: &Put) -> Result<Stored, Error> {
         let target = || self.target("PUT", key);
-        let size = bytes.len() as u64;
-        let md5 = match put.md5 {
-            Some(md5) => md5,
-            None => md5_of(bytes.clone()).await,
+        let size = content.length();
+        let md5 = match put.digest {
+            Some(Digest::Md5(md5)) => md5,
+            _ => content.md5().await?,
         };
         let Attributes { content_type, metadata } = put.attributes.clone();
         let request = self.client().await?.put_object().bucket(self.name()).key(key);
@@ -125,29 +109,25 @@ impl Bucket {
             .set_content_type(content_type)
             .set_metadata(Some(metadata.into_iter().collect()))
             .content_length(i64::try_from(size).unwrap_or(i64::MAX))
-            .content_md5(base64::encode(md5))
-            .body(body(bytes))
+            .content_md5(BASE64_STANDARD.encode(md5))
+            .body(content.body())
             .customize()
-            .config_override(self.shared().patient(crate::client::sending(size)))
+            .config_override(self.shared().patient(sending(size)))
             .send()
             .await;
-        drop(lease);
-        let answer = answer.map_err(|error| {
-            let error = Error::of_sdk(target(), error);
-            // Our own digest of what we sent: it was damaged on the way.
-            if error.kind() == Kind::Changed && put.md5.is_none() { error.with_kind(Kind::Unavailable) } else { error }
-        })?;
+        drop(content);
+        let answer = answer.map_err(|error| Error::of_sdk(target(), error).of_own_digest())?;
         let etag = etag(answer.e_tag(), answer.server_side_encryption(), target)?;
-        check_md5(&etag, md5, target)?;
+        etag.check(md5, target)?;
         Ok(Stored { etag, size })
     }
 
     async fn put_parts<S, E>(
         &self,
         key: &str,
-        mut source: Source<S>,
-        mut sizes: PartSizes,
-        first: (Bytes, Lease),
+        mut incoming: Incoming<S>,
+        mut parts: Parts<'_>,
+        first: Content,
         put: &Put,
     ) -> Result<Stored, Error>
     where
@@ -157,42 +137,110 @@ impl Bucket {
         // Dropped after the parts in flight are.
         let upload = Multipart::begin(self, key, &put.attributes).await?;
         let mut flights = Flights::new(self.shared().limits.parts);
-        let (mut bytes, mut lease) = first;
-        let mut number = 1;
-        loop {
-            flights.add(upload.send(number, bytes, lease)).await?;
-            number += 1;
+        let mut content = first;
+        for number in 1.. {
+            flights.add(upload.send(number, content)).await?;
             // Whether there is a next part must be known before its buffer is asked for: other uploads may need it.
-            if source.is_at_end().await? {
+            if incoming.is_at_end().await? {
                 break;
             }
-            let size = sizes.next(source.taken);
-            lease = self.shared().buffers.lease(size).await;
-            bytes = source.fill(size).await?;
+            let (bytes, permit) = parts.next(&mut incoming).await?;
+            content = Content::Held { bytes, _permit: permit };
         }
-        upload.complete(flights.finish().await?, source.taken).await
+        upload.complete(flights.finish().await?, incoming.taken).await
+    }
+
+    /// In parts of `part` bytes, of which none stands in memory. One reader goes ahead and takes the digests; the requests
+    /// read the same version of the source again.
+    async fn put_again(
+        &self,
+        key: &str,
+        source: &Source,
+        (length, part): (u64, u64),
+        put: &Put,
+    ) -> Result<Stored, Error> {
+        let target = self.target("PUT", key);
+        PartSizes::of(put.length, u64::MAX).map_err(|error| too_large(&target, &error))?;
+        let mut reader = source.open(Some(length)).await?;
+        let mut check = put.digest.map(Check::new);
+        let upload = Multipart::begin(self, key, &put.attributes).await?;
+        let mut flights = Flights::new(self.shared().limits.parts);
+        let (mut at, mut ahead) = (0, Bytes::new());
+        for number in 1.. {
+            let end = length.min(at + part);
+            let (mut left, mut md5) = (end - at, Md5::new());
+            while left > 0 {
+                if ahead.is_empty() {
+                    let Some(bytes) = reader.chunk().await? else {
+                        unreachable!("a download ends after its last byte")
+                    };
+                    if let Some(before) = check {
+                        check = Some(before.after(&bytes).await?);
+                    }
+                    ahead = bytes;
+                }
+                let piece = ahead.split_to(ahead.len().min(usize::try_from(left).unwrap_or(usize::MAX)));
+                md5.update(&piece);
+                left -= piece.len() as u64;
+            }
+            let source = source.part(&(at..end), &reader.stat.etag);
+            let content = Content::Read { source, length: end - at, md5: md5.finalize().into() };
+            flights.add(upload.send(number, content)).await?;
+            at = end;
+            if at == length {
+                break;
+            }
+        }
+        // Its end is where a checksum of the source's own is compared.
+        reader.chunk().await?;
+        if let Some(check) = check {
+            check.finish(&target)?;
+        }
+        upload.complete(flights.finish().await?, length).await
+    }
+}
+
+fn too_large(target: &Target, error: &TooLarge) -> Error {
+    target.fails(Kind::TooLarge, error.to_string())
+}
+
+/// The parts of a stream, each with its place in the budget.
+struct Parts<'b> {
+    sizes: PartSizes,
+    budget: Option<&'b Budget>,
+}
+
+impl Parts<'_> {
+    async fn next<S, E>(&mut self, incoming: &mut Incoming<S>) -> Result<(Bytes, Option<Permit>), Error>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Unpin,
+        E: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let size = self.sizes.next(incoming.taken).map_err(|error| too_large(&incoming.target, &error))?;
+        let permit = match self.budget {
+            Some(budget) => Some(budget.take_for_upload(size as u64).await),
+            None => None,
+        };
+        Ok((incoming.fill(size).await?, permit))
     }
 }
 
 /// The stream to be uploaded, in pieces of the size that is asked for.
-struct Source<S> {
+struct Incoming<S> {
     stream: S,
     target: Target,
     length: Length,
+    check: Option<Check>,
     /// Received, not yet taken.
     ahead: Bytes,
     taken: u64,
 }
 
-impl<S, E> Source<S>
+impl<S, E> Incoming<S>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
     E: Into<Box<dyn StdError + Send + Sync>>,
 {
-    fn new(stream: S, target: Target, length: Length) -> Self {
-        Self { stream, target, length, ahead: Bytes::new(), taken: 0 }
-    }
-
     /// This many bytes, or what is left. Not copied if one chunk of the stream has them all.
     async fn fill(&mut self, size: usize) -> Result<Bytes, Error> {
         if self.ahead.is_empty() {
@@ -212,13 +260,14 @@ where
         Ok(filled)
     }
 
-    /// Whether all was taken.
+    /// Whether all was taken, and was what it should be.
     async fn is_at_end(&mut self) -> Result<bool, Error> {
         let is_more = !self.ahead.is_empty() || self.receive().await?;
         match self.length {
             Length::Known(length) if self.taken < length && !is_more => Err(self.wrong_length("less", length)),
             Length::Known(length) if self.taken == length && is_more => Err(self.wrong_length("more", length)),
-            _ => Ok(!is_more),
+            _ if is_more => Ok(false),
+            _ => self.check.take().map_or(Ok(true), |check| check.finish(&self.target).map(|()| true)),
         }
     }
 
@@ -226,7 +275,12 @@ where
     async fn receive(&mut self) -> Result<bool, Error> {
         while self.ahead.is_empty() {
             match self.stream.next().await {
-                Some(Ok(bytes)) => self.ahead = bytes,
+                Some(Ok(bytes)) => {
+                    if let Some(check) = self.check.take() {
+                        self.check = Some(check.after(&bytes).await?);
+                    }
+                    self.ahead = bytes;
+                }
                 Some(Err(error)) => return Err(Error::of_source(self.target.clone(), error.into())),
                 None => return Ok(false),
             }
@@ -237,56 +291,5 @@ where
     fn wrong_length(&self, how: &str, length: u64) -> Error {
         let message = format!("the stream has {how} than the announced {length} bytes");
         self.target.fails(Kind::Source, message)
-    }
-}
-
-/// A body that can be sent again, in small slices.
-pub(crate) fn body(bytes: Bytes) -> ByteStream {
-    if bytes.is_empty() {
-        return ByteStream::new(SdkBody::empty());
-    }
-    ByteStream::new(SdkBody::retryable(move || SdkBody::from_body_1_x(Slices(bytes.clone()))))
-}
-
-struct Slices(Bytes);
-
-impl http_body::Body for Slices {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let length = self.0.len().min(SLICE);
-        Poll::Ready((length > 0).then(|| Ok(Frame::data(self.0.split_to(length)))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.0.len() as u64)
-    }
-}
-
-pub(crate) async fn md5_of(bytes: Bytes) -> [u8; 16] {
-    if bytes.len() <= HASHED_AT_ONCE {
-        return Md5::digest(&bytes).into();
-    }
-    let hashed = tokio::task::spawn_blocking({
-        let bytes = bytes.clone();
-        move || Md5::digest(&bytes).into()
-    });
-    // Only a runtime that is shutting down refuses; then nothing comes of the answer.
-    hashed.await.unwrap_or_else(|_| Md5::digest(&bytes).into())
-}
-
-/// An ETag that is an md5 must be that of what was sent.
-pub(crate) fn check_md5(etag: &ETag, md5: [u8; 16], target: impl FnOnce() -> Target) -> Result<(), Error> {
-    match etag.md5() {
-        Some(stored) if stored != hex::encode(md5) => {
-            let message = format!("what was sent has md5 {}, what was stored {stored}", hex::encode(md5));
-            Err(target().fails(Kind::Changed, message))
-        }
-        _ => Ok(()),
     }
 }

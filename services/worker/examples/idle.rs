@@ -4,20 +4,24 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use worker::settings::{IngestTempDir, Redis, Registry, S3, Wasabi};
+use buckets::Preservation;
+use model::Topic;
+use worker::settings::{IngestTempDir, Redis, Registry};
 use worker::{Context, Limits, Program, QueuePlan, QueueWorker, Stage};
 
-type Settings = (Registry, Redis, S3, Wasabi, IngestTempDir);
+type Settings = (Registry, Redis, Preservation, IngestTempDir);
 
 const PROGRAM: Program<QueueWorker, Settings> = Program {
     name: "idle",
     about: "Lives and does nothing.",
-    kind: QueueWorker::new("nothing"),
+    kind: QueueWorker::new(Topic::FixityCheck),
     stage: Stage::Run(|context| Box::pin(idle(context))),
 };
 
 fn main() -> ExitCode {
-    PROGRAM.main_within(Limits { drain: Duration::from_secs(20), stale_after: Duration::from_millis(1500) })
+    let limits =
+        Limits { drain: Duration::from_secs(20), stale_after: Duration::from_millis(1500), ..Limits::STANDARD };
+    PROGRAM.main_within(limits)
 }
 
 async fn idle(context: Context<QueuePlan, Settings>) -> anyhow::Result<()> {

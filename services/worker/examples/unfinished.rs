@@ -2,13 +2,14 @@
 
 use std::process::ExitCode;
 
+use model::Topic;
 use worker::settings::{IngestTempDir, Registry};
 use worker::{Program, QueueWorker, Stage};
 
 const PROGRAM: Program<QueueWorker, (Registry, IngestTempDir)> = Program {
     name: "unfinished",
     about: "Does nothing yet.",
-    kind: QueueWorker::new("nothing"),
+    kind: QueueWorker::new(Topic::FixityCheck),
     stage: Stage::Unfinished,
 };
 

@@ -5,26 +5,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use model::{EventType, PremisEvent, Time, Topic};
-use worker::settings::{Redis, Registry};
-use worker::{Context, Done, ItemStage, Items, Program, QueuePlan, QueueWorker, Rules, Stage, Stop, Task};
+use worker::{Done, ItemStage, ItemWorker, Program, Rules, Stage, Stop, Task};
 
-type Settings = (Registry, Redis);
-
-const PROGRAM: Program<QueueWorker, Settings> = Program {
+const PROGRAM: Program<ItemWorker, ()> = Program {
     name: "witness",
     about: "Witnesses that a bag was recorded.",
-    kind: QueueWorker::new("ingest08_record").requeue_delay(Duration::from_millis(200)),
-    stage: Stage::Run(|context| Box::pin(run(context))),
+    kind: ItemWorker::new(Rules::ingest(Topic::IngestRecord, "Witnessed")).requeue_delay(Duration::from_millis(200)),
+    stage: Stage::Run(|context| Box::pin(context.run(Witness))),
 };
-
-async fn run(context: Context<QueuePlan, Settings>) -> anyhow::Result<()> {
-    let Context { service, plan, settings: (registry, redis), shutdown, heartbeat } = context;
-    let publisher = plan.nsq.publisher.publisher()?;
-    let rules = Rules::ingest(Topic::IngestRecord, "Witnessed");
-    let (registry, store) = (registry.client()?, redis.store()?);
-    let receiving = None;
-    Items { plan, rules, registry, store, receiving, publisher, heartbeat, shutdown, service }.run(Witness).await
-}
 
 struct Witness;
 
@@ -40,31 +28,17 @@ impl ItemStage for Witness {
             return Err(Stop::fatal(&*item.name, "it cannot be witnessed ever"));
         }
         let pause = Duration::from_millis(if item.name.starts_with("slow") { 5000 } else { 50 });
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = task.cancelled.cancelled() => return Err(Stop::Cancelled),
-        }
+        task.until_cancelled(tokio::time::sleep(pause)).await?;
         // The event has the same identifier every time, so that a worker that died after it was recorded is found out.
-        let identifier = format!("{:08x}-0000-4000-8000-000000000000", item.id);
-        match task.registry.event(&identifier).await {
-            Ok(_) => {}
-            Err(error) if error.is_not_found() => {
-                let event = PremisEvent {
-                    identifier,
-                    event_type: EventType::Ingestion,
-                    date_time: Time::now(),
-                    institution_id: item.institution_id,
-                    detail: "Witnessed".to_owned(),
-                    ..PremisEvent::default()
-                };
-                match task.registry.create_event(&event).await {
-                    Ok(_) => {}
-                    Err(error) if error.is_duplicate() => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            Err(error) => return Err(error.into()),
-        }
+        let event = PremisEvent {
+            identifier: format!("{:08x}-0000-4000-8000-000000000000", item.id),
+            event_type: EventType::Ingestion,
+            date_time: Time::now(),
+            institution_id: item.institution_id,
+            detail: "Witnessed".to_owned(),
+            ..PremisEvent::default()
+        };
+        task.registry.create_event_once(&event).await?;
         Ok(Done::default())
     }
 }

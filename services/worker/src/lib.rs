@@ -24,50 +24,26 @@
 //! | 69 | the program's stage is not built yet (`EX_UNAVAILABLE`); no connection was opened |
 //! | 75 | work was left behind: the drain missed its deadline or a second signal cut it short (`EX_TEMPFAIL`) |
 
-mod clients;
-mod command_line;
-mod ecs;
-mod exit;
-mod health;
-mod help;
-mod host;
-mod identity;
 mod items;
-mod memory;
-mod messages;
-mod metrics;
-mod output;
-mod program;
-mod queue_worker;
-mod rules;
+mod process;
+mod queue;
 mod scan;
-mod scanner;
-pub mod settings;
-mod signals;
-mod start;
-mod sweeper;
-mod task;
-mod telemetry;
-#[cfg(test)]
-mod world;
 
-pub use command_line::{Arguments, Flag, Operand, Takes};
-pub use health::{Heartbeat, InWork};
-pub use identity::Identity;
-pub use items::Items;
-pub use messages::{Delivery, Handler, Messages, Verdict};
-pub use program::{Context, Kind, Limits, Program, Stage, StageFuture};
-pub use queue_worker::{Numbers, QueuePlan, QueueWorker};
-pub use rules::Rules;
-pub use scan::{Scan, Scans};
-pub use scanner::{ScanPlan, Scanner, Schedule};
-pub use sweeper::{Sweep, Sweeper};
-pub use task::{Done, ItemStage, Stop, Task};
+pub use items::admission::{Admission, Admit};
+pub use items::rules::Rules;
+pub use items::task::{Done, ItemStage, Stop, Task};
+pub use items::worker::{Clients, ItemPlan, ItemWorker};
+pub use process::command_line::{Arguments, Flag, Operand, Takes};
+pub use process::health::{Heartbeat, InWork};
+pub use process::identity::Identity;
+pub use process::limits::Limits;
+pub use process::memory::Memory;
+pub use process::program::{Context, Kind, Program, Stage, StageFuture};
+pub use process::settings;
+pub use queue::messages::{Answer, Delivery, Handler};
+pub use queue::worker::{Numbers, QueuePlan, QueueWorker};
+pub use scan::passes::{Part, Pass, Scan};
+pub use scan::scanner::{ScanPlan, Scanner, Schedule};
+pub use scan::sweeper::{Sweep, Sweeper};
 /// Cancelled when the process is asked to stop.
 pub use tokio_util::sync::CancellationToken;
-
-/// The one TLS implementation of the process, for every client in it.
-fn install_tls() {
-    // A second call finds it there.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-}

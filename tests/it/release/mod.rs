@@ -4,7 +4,7 @@
 mod fake_docker;
 mod no_docker;
 mod real_docker;
-mod real_services;
+pub(crate) mod real_services;
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -7,11 +7,12 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 use super::{read_json, run};
+use crate::rules::members;
 use crate::support::registry::Registry;
 use crate::support::{program, root, skip, wait_for, xtask};
 
 /// A release of this checkout into OCI layouts, made once: the folder and the manifest.
-fn released() -> &'static (std::path::PathBuf, Value) {
+pub(crate) fn released() -> &'static (std::path::PathBuf, Value) {
     static RELEASED: OnceLock<(std::path::PathBuf, Value)> = OnceLock::new();
     RELEASED.get_or_init(|| {
         let args =
@@ -64,7 +65,8 @@ fn all_17_run_from_their_images_as_the_unprivileged_user() {
         Err(reason) => return skip(test, &reason),
     };
     released();
-    let args = ["release", "--allow-unfinished", "--allow-dirty", "--branch", "test", "--quiet", "--registry"];
+    // A tag of its own: what `released` left is being read by others.
+    let args = ["release", "--allow-unfinished", "--allow-dirty", "--branch", "images", "--quiet", "--registry"];
     let ran = run(xtask().args(args).arg(registry.name())).succeeds();
     let references: Vec<&str> = ran.stdout.lines().collect();
     assert_eq!(references.len(), 17);
@@ -167,6 +169,8 @@ fn each_service_names_itself_as_its_file_does() {
     }
 }
 
+/// What is ours is compiled again in the other folder; what others wrote is taken over compiled, since its flags name no folder. That
+/// no executable has learned the first folder from it is looked at.
 #[test]
 fn two_clones_in_two_folders_give_the_same_executables() {
     let test = "two_clones_in_two_folders_give_the_same_executables";
@@ -180,10 +184,45 @@ fn two_clones_in_two_folders_give_the_same_executables() {
     let commit =
         ["-c", "user.name=test", "-c", "user.email=test@example.org", "commit", "--quiet", "--all", "--message=x"];
     run(Command::new("git").args(commit).current_dir(&clone)).succeeds();
-    let args = ["release", "--no-push", "--allow-unfinished", "--branch", "test", "--format", "json"];
+
+    let target = released().0.ancestors().nth(3).unwrap();
+    let triple = released().1["builds"][0]["target"].as_str().unwrap();
+    for folder in ["dist".to_owned(), format!("{triple}/dist")] {
+        let to = clone.join("target").join(&folder);
+        std::fs::create_dir_all(&to).unwrap();
+        run(Command::new("cp").args(["-a", "-T"]).arg(target.join(&folder)).arg(&to)).succeeds();
+        forget_ours(&to.join(".fingerprint"));
+    }
+    let args = ["release", "--no-push", "--allow-unfinished", "--branch", "test", "--format", "json", "--verbose"];
     let ran = run(xtask().args(args).current_dir(&clone).env_remove("CARGO_TARGET_DIR")).succeeds();
+    for compiled in ["Compiling worker v", "Compiling apps v"] {
+        assert!(ran.stderr.contains(compiled), "`{compiled}` is not in\n{}", ran.stderr);
+    }
     let result: Value = serde_json::from_str(ran.stdout.lines().last().unwrap()).unwrap();
     let manifest = read_json(std::path::Path::new(result["manifest"].as_str().unwrap()));
     assert_ne!(manifest["commit"], released().1["commit"]);
     assert_eq!(super::config_digests(&manifest), super::config_digests(&released().1));
+
+    for image in images() {
+        let service = image["service"].as_str().unwrap();
+        let executable = std::fs::read(clone.join("target").join(triple).join("dist").join(service)).unwrap();
+        for folder in [root(), target, &clone] {
+            let folder = folder.to_str().unwrap();
+            let holds = String::from_utf8_lossy(&executable).contains(folder);
+            assert!(!holds, "{service} holds the path {folder}, in which it, or something in it, was compiled");
+        }
+    }
+}
+
+/// Makes cargo compile the packages of this workspace again.
+fn forget_ours(fingerprints: &std::path::Path) {
+    let ours: Vec<String> = members().iter().map(|package| package["name"].as_str().unwrap().to_owned()).collect();
+    for entry in std::fs::read_dir(fingerprints).unwrap() {
+        let path = entry.unwrap().path();
+        // `<package>-<16 hexadecimal digits>`.
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if name.rsplit_once('-').is_some_and(|(package, _)| ours.iter().any(|name| name == package)) {
+            std::fs::remove_dir_all(&path).unwrap();
+        }
+    }
 }

@@ -134,12 +134,42 @@ fn lint_failures_are_counted_and_shown() {
 }
 
 #[test]
+fn a_check_that_takes_too_long_takes_no_time_from_the_next() {
+    let small = Small::new(PASSES, PASSES);
+    small.workspace.write("cloudformation/cfn-preserv-master.yml", "Resources: {}\n");
+    small.fakes.add("cargo-deny", "exec sleep 1000");
+    small.fakes.add("cfn-lint", "echo fine");
+    // Five seconds for each check that compiles nothing.
+    let args = ["--stage", "lint", "--patience", "0.0167"];
+    let ran = run(&mut small.test_all(&args)).fails(1, "the limit of this check");
+    assert!(ran.stdout.contains("failed: lint: lint: dependency rules"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("failed: lint: lint: template"), "{}", ran.stdout);
+    run(&mut small.test_all(&["--patience", "0"])).fails(2, "above 0");
+}
+
+#[test]
+fn what_tests_start_is_compiled_before_they_run() {
+    let small = Small::new(
+        PASSES,
+        "    #[test]\n    fn finds() {\n        let programs = std::env::var(\"XTASK_PROGRAMS\").unwrap();\n        for name in \
+         [\"alpha\", \"examples/shows\"] {\n            assert!(std::path::Path::new(&programs).join(name).is_file(), \
+         \"{name}\");\n        }\n    }\n",
+    );
+    let ran = run(&mut small.test_all(&["--stage", "integration"])).succeeds();
+    assert_eq!(last_line(&ran.stdout), "1 passed, 0 failed, 0 skipped");
+}
+
+#[test]
 fn a_dry_run_prints_the_plan_and_leaves_nothing() {
     let small = Small::new(PASSES, PASSES);
     let ran = run(&mut small.test_all(&["--dry-run"])).succeeds();
-    for command in
-        ["cargo fmt --all --check", "cargo test --workspace --exclude tests --exclude apps", "--package tests"]
-    {
+    for command in [
+        "cargo fmt --all --check",
+        "cargo test --workspace --exclude apps --no-run",
+        "cargo build --workspace --bins --examples",
+        "cargo test --workspace --exclude apps --lib --bins --test it",
+        "cargo test --workspace --exclude apps --test repository",
+    ] {
         assert!(ran.stdout.contains(command), "{}", ran.stdout);
     }
     assert!(!small.workspace.root().join("target").exists());

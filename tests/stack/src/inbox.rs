@@ -17,9 +17,14 @@ pub struct Inbox {
     folder: PathBuf,
     sent: PathBuf,
     institutions: &'static [&'static str],
-    /// What each file looked like the last time: one that still grows is not sent.
-    seen: HashMap<PathBuf, (u64, SystemTime)>,
+    /// One that still grows is not sent.
+    seen: HashMap<PathBuf, Looks>,
+    /// One that could not be sent waits for a change.
+    refused: HashMap<PathBuf, Looks>,
 }
+
+/// What a file looks like: its size and the time of its last change.
+type Looks = (u64, SystemTime);
 
 impl Inbox {
     /// Makes a folder for each institution.
@@ -29,7 +34,7 @@ impl Inbox {
         for path in folders {
             fs::create_dir_all(&path).with_context(|| format!("making the folder {}", path.display()))?;
         }
-        Ok(Self { folder: inbox, sent, institutions, seen: HashMap::new() })
+        Ok(Self { folder: inbox, sent, institutions, seen: HashMap::new(), refused: HashMap::new() })
     }
 
     /// The folder to drop bags in.
@@ -37,9 +42,10 @@ impl Inbox {
         &self.folder
     }
 
-    /// Sends what has not changed since the last look, and says what that was.
+    /// Sends what has not changed since the last look, and says what was sent, and once what could not be. It may be dropped at
+    /// any time: a file that was on its way is not sent.
     pub async fn look(&mut self, s3: &S3) -> Result<Vec<String>> {
-        let mut sent = Vec::new();
+        let mut told = Vec::new();
         let mut seen = HashMap::new();
         for institution in self.institutions {
             let folder = self.folder.join(institution);
@@ -53,20 +59,31 @@ impl Inbox {
                     continue;
                 }
                 let looks = (state.len(), state.modified().unwrap_or(SystemTime::UNIX_EPOCH));
+                if self.refused.get(&path) == Some(&looks) {
+                    continue;
+                }
                 if self.seen.get(&path) != Some(&looks) {
                     seen.insert(path, looks);
                     continue;
                 }
-                let bucket = receiving_bucket(institution);
-                s3.import(&bucket, &name, &path)
-                    .await
-                    .with_context(|| format!("sending {} to {bucket}", path.display()))?;
-                let kept = self.sent.join(&name);
-                fs::rename(&path, &kept).with_context(|| format!("moving {} to {}", path.display(), kept.display()))?;
-                sent.push(format!("{name} is in the receiving bucket of {institution}"));
+                match self.send(s3, institution, &path, &name).await {
+                    Ok(()) => told.push(format!("{name} is in the receiving bucket of {institution}")),
+                    Err(error) => {
+                        told.push(format!("{error:#}; it is tried again when it changes"));
+                        self.refused.insert(path, looks);
+                    }
+                }
             }
         }
+        self.refused.retain(|path, _| path.exists());
         self.seen = seen;
-        Ok(sent)
+        Ok(told)
+    }
+
+    async fn send(&self, s3: &S3, institution: &str, path: &Path, name: &str) -> Result<()> {
+        let bucket = receiving_bucket(institution);
+        s3.import(&bucket, name, path).await.with_context(|| format!("sending {} to {bucket}", path.display()))?;
+        let kept = self.sent.join(name);
+        fs::rename(path, &kept).with_context(|| format!("moving {} to {}", path.display(), kept.display()))
     }
 }

@@ -3,15 +3,20 @@
 //!
 //! Each server starts with `start(Options)`, on a free port unless one is asked for, and ends, with all its tasks and
 //! connections, when its value is dropped.
+//!
+//! For tests only: [`proxy`] and [`scripted`], the two ends of a wire that misbehaves, and [`testing`].
 
 mod inbox;
 pub mod nsq;
+pub mod proxy;
 pub mod redis;
 pub mod registry;
 pub mod s3;
+pub mod scripted;
 mod services;
 pub mod settings;
 mod stack;
+pub mod testing;
 
 pub use inbox::Inbox;
 pub use services::Services;

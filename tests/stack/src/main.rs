@@ -12,7 +12,7 @@ use serde_json::json;
 use stack::registry::Fixtures;
 use stack::{Inbox, Options, Ports, Services, Stack};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
 /// The servers that the preservation services need, on loopback: NSQ, Redis, S3, the Registry.
 #[derive(Debug, Parser)]
@@ -82,32 +82,54 @@ async fn run(arguments: &Arguments) -> Result<()> {
             None => std::future::pending().await,
         }
     };
-    let mut limit = std::pin::pin!(limit);
-    let mut look = interval(LOOK);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut shown = String::new();
-    loop {
-        tokio::select! {
-            () = signals.any() => break,
-            () = &mut limit => break,
-            _ = look.tick() => {}
-        }
-        match inbox.look(&stack.s3).await {
-            Ok(sent) => sent.iter().for_each(|line| screen.event(line)),
-            Err(error) => screen.event(&format!("{error:#}")),
-        }
-        services.ended().iter().for_each(|line| screen.event(line));
-        let activity = activity(&stack).await;
-        if activity != shown {
-            screen.activity(&activity);
-            shown = activity;
-        }
+    tokio::select! {
+        () = signals.any() => {}
+        () = limit => {}
+        // Beside the rest: a large bag takes minutes, and its sending ends with the program.
+        () = take_in(&mut inbox, &stack, &screen) => {}
+        () = tell(&mut services, &stack, &screen) => {}
     }
     screen.event("ending");
     services.stop().await;
     drop(stack);
     screen.done();
     Ok(())
+}
+
+/// Sends what is dropped, for ever.
+async fn take_in(inbox: &mut Inbox, stack: &Stack, screen: &Screen) {
+    let (mut look, mut trouble) = (every_look(), String::new());
+    loop {
+        look.tick().await;
+        match inbox.look(&stack.s3).await {
+            Ok(told) => told.iter().for_each(|line| screen.event(line)),
+            Err(error) if format!("{error:#}") != trouble => {
+                trouble = format!("{error:#}");
+                screen.event(&trouble);
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Says what goes on, for ever.
+async fn tell(services: &mut Services, stack: &Stack, screen: &Screen) {
+    let (mut look, mut shown) = (every_look(), String::new());
+    loop {
+        look.tick().await;
+        services.ended().iter().for_each(|line| screen.event(line));
+        let activity = activity(stack).await;
+        if activity != shown {
+            screen.activity(&activity);
+            shown = activity;
+        }
+    }
+}
+
+fn every_look() -> Interval {
+    let mut look = interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    look
 }
 
 /// What waits, and how the work stands, in a line.

@@ -1,30 +1,26 @@
 //! `deploy <env>` and the deploying part of `rollback`: from a template to verified running tasks. [`run`] and [`deploy`] read
 //! as the list of steps.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-
 use anyhow::{Context, Result};
 use serde_json::json;
-use xtask::cli::deploy::{Checks, Deploy, Environment};
+use xtask::cli::deploy::{Deploy, Environment};
 use xtask::exit::Exit;
 use xtask::ui::Paint;
 
 use crate::aws::Trouble;
-use crate::change_set::{self, ChangeSet, Kind, Order};
+use crate::change_set::{self, Kind, Order};
 use crate::changes::Side;
 use crate::checks::{self, Creation, Objections, Standing};
-use crate::events::Events;
 use crate::finish;
-use crate::gate::Tests;
 use crate::interrupt::Interrupts;
+use crate::job::{Job, Mode, Ready};
+use crate::leftovers::Leftovers;
 use crate::observe::Observer;
 use crate::parameters;
 use crate::preview::Preview;
 use crate::record::{ChangeSetRecord, Record, SCHEMA, TemplateRecord, now};
 use crate::recover;
-use crate::release::{self, Release};
+use crate::release;
 use crate::session::Session;
 use crate::stack;
 use crate::steps::{
@@ -34,34 +30,6 @@ use crate::steps::{
 use crate::template::Template;
 use crate::template::evaluate::Scope;
 use crate::template::facts::Facts;
-
-/// Which part of the whole is wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
-    Whole,
-    /// Show the change set, and delete it.
-    Preview,
-    /// Show the change set, and keep it.
-    Prepare,
-    /// Everything from a change set that is there.
-    Execute(String),
-}
-
-/// What is to be deployed.
-#[derive(Debug)]
-pub(crate) struct Job<'a> {
-    pub(crate) command: &'static str,
-    pub(crate) mode: Mode,
-    pub(crate) checks: &'a Checks,
-    pub(crate) note: Option<&'a str>,
-    /// Text and source of the template; none if the change set brings it.
-    pub(crate) template: Option<(String, String)>,
-    pub(crate) from: Option<&'a Path>,
-    /// What the archive knows of a template that ran before.
-    pub(crate) evidence: Option<(Release, Tests)>,
-    /// Values for a creation.
-    pub(crate) creation: Option<BTreeMap<String, String>>,
-}
 
 /// The command `deploy`.
 pub(crate) async fn run(args: &Deploy, session: &Session<'_>, interrupts: &mut Interrupts) -> Result<Exit> {
@@ -127,66 +95,6 @@ pub(crate) async fn deploy(session: &Session<'_>, interrupts: &mut Interrupts, j
 enum Prepared {
     Done(Exit),
     Ready(Box<Ready>),
-}
-
-/// Everything that the rest needs, when nothing but the execution is missing.
-#[derive(Debug)]
-pub(crate) struct Ready {
-    pub(crate) set: ChangeSet,
-    pub(crate) template: Template,
-    pub(crate) facts: Facts,
-    pub(crate) digests: BTreeMap<String, BTreeSet<String>>,
-    pub(crate) events: Events,
-    pub(crate) observer: Observer,
-    /// When the stack changed last.
-    pub(crate) changed: Option<String>,
-    pub(crate) record: Record,
-}
-
-/// What this run made in AWS and must take away unless it is executed or wanted. Noted before it is made: the answer to the
-/// request may get lost.
-#[derive(Debug, Default)]
-pub(crate) struct Leftovers {
-    change_set: RefCell<Option<(String, String)>>,
-    stack: RefCell<Option<String>>,
-}
-
-impl Leftovers {
-    async fn remove(&self, session: &Session<'_>) -> Result<()> {
-        let (set, stack) = (self.change_set.take(), self.stack.take());
-        if set.is_none() && stack.is_none() {
-            return Ok(());
-        }
-        session.aws.begin_phase(session.aws.timing.patience() * 2);
-        if let Some((stack, name)) = set {
-            change_set::delete(&session.aws, &stack, &name).await.map_err(|trouble| {
-                Exit::Failed.stop(
-                    format!("the change set {name} could not be deleted: {trouble}"),
-                    format!(
-                        "delete it: aws cloudformation delete-change-set --stack-name {stack} --change-set-name {name}"
-                    ),
-                )
-            })?;
-            session.ui.say(&format!("  change set {name} deleted"));
-        }
-        if let Some(stack) = stack {
-            recover::delete_review_stack(session, &stack).await?;
-        }
-        Ok(())
-    }
-
-    pub(crate) fn note_change_set(&self, stack: &str, name: &str) {
-        self.change_set.replace(Some((stack.to_owned(), name.to_owned())));
-    }
-
-    pub(crate) fn note_stack(&self, stack: &str) {
-        self.stack.replace(Some(stack.to_owned()));
-    }
-
-    fn keep(&self) {
-        self.change_set.take();
-        self.stack.take();
-    }
 }
 
 /// Steps 1 to 14: up to the confirmation.

@@ -17,6 +17,8 @@ mod finish;
 mod gate;
 mod images;
 mod interrupt;
+mod job;
+mod leftovers;
 mod live;
 mod logs;
 mod observe;
@@ -41,8 +43,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use xtask::cli::{self, Cli, Command, Global};
+use xtask::cli::{Cli, Command, Global};
 use xtask::exit::Exit;
+use xtask::help;
 use xtask::ui::Ui;
 
 use interrupt::Interrupts;
@@ -51,10 +54,10 @@ use session::Session;
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return cli::usage(&error).into(),
+        Err(error) => return help::usage(&error).into(),
     };
     let Some(command) = &cli.command else {
-        return cli::overview(&cli.global).into();
+        return help::overview(&cli.global).into();
     };
     let ui = Ui::new(command.name(), &cli.global);
     let outcome = run(command, &cli.global, &ui);

@@ -1,5 +1,4 @@
-//! Ways to an operation that is going on or went wrong: follow it, cancel it, continue its rollback; and the one stack that
-//! this program deletes.
+//! Ways to an operation that is going on or went wrong: follow it, cancel it, continue its rollback.
 
 use std::time::Duration;
 
@@ -195,24 +194,4 @@ async fn ask(session: &Session<'_>, consent: Consent<'_>, question: &str) -> Res
         Consent::Plain => confirm::agrees(question, session.ui).await,
     };
     if agreed { Ok(()) } else { Err(Exit::Refused.stop("not confirmed", "nothing was changed")) }
-}
-
-/// Deletes a stack of this run's making that is nothing but a change set, and no other.
-pub(crate) async fn delete_review_stack(session: &Session<'_>, name: &str) -> Result<()> {
-    let aws = &session.aws;
-    let found = stack::describe(aws, name).await.map_err(Trouble::stop)?;
-    let Some(stack) = found.filter(|stack| state::before(Some(&stack.status)) == Before::InReview) else {
-        return Ok(());
-    };
-    let others = aws
-        .call("listing change sets", async || aws.cloudformation.list_change_sets().stack_name(&stack.id).send().await)
-        .await?;
-    if !others.summaries().is_empty() {
-        // A colleague prepared one meanwhile.
-        return Ok(());
-    }
-    aws.call("deleting the empty stack", async || aws.cloudformation.delete_stack().stack_name(&stack.id).send().await)
-        .await?;
-    session.ui.say(&format!("  {name}, which had nothing but that change set, deleted"));
-    Ok(())
 }

@@ -8,8 +8,9 @@ use xtask::ui::table;
 
 use crate::archive::{Archive, Entry};
 use crate::aws::Trouble;
-use crate::deploy::{self, Job, Mode};
+use crate::deploy;
 use crate::interrupt::Interrupts;
+use crate::job::{Job, Mode};
 use crate::record::Evidence;
 use crate::session::Session;
 use crate::stack;

@@ -12,18 +12,19 @@ mod walk;
 use std::process::ExitCode;
 
 use clap::Parser;
-use xtask::cli::{self, Cli, Command};
+use xtask::cli::{Cli, Command};
 use xtask::exit::Exit;
+use xtask::help;
 use xtask::process;
 use xtask::ui::Ui;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return cli::usage(&error).into(),
+        Err(error) => return help::usage(&error).into(),
     };
     let Some(command) = &cli.command else {
-        return cli::overview(&cli.global).into();
+        return help::overview(&cli.global).into();
     };
     process::watch_signals(cli.global.timeout);
     let ui = Ui::new(command.name(), &cli.global);

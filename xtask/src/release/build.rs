@@ -7,11 +7,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::cargo::{self, Toolchain};
-use crate::catalog::Catalog;
+use crate::catalog::{APPS, Catalog};
 use crate::elf;
 use crate::image::{self, Image, MAX_COMPRESSED_BYTES, Platform};
 use crate::process::{self, Process};
-use crate::release::publish::all_or_list;
+use crate::release::outcomes::all_or_list;
 use crate::release::sbom::Packages;
 use crate::ui::{Ui, megabytes};
 
@@ -48,7 +48,14 @@ pub(crate) fn all(
         catalog.services.iter().map(|service| Built { service: service.clone(), executables: Vec::new() }).collect();
     for ((platform, toolchain), packages) in platforms.iter().zip(toolchains).zip(packages) {
         ui.say(&format!("building {} services for {} ({})", catalog.services.len(), platform.name, toolchain.triple));
-        let paths = cargo::build(catalog, toolchain, packages.compilations, ui)?;
+        let wanted = cargo::Wanted {
+            root: &catalog.root,
+            target: &catalog.target,
+            package: APPS,
+            names: &catalog.services,
+            compilations: packages.compilations,
+        };
+        let paths = cargo::build(&wanted, toolchain, ui)?;
         let emulator = if platform.is_native() { None } else { which::which(platform.emulator).ok() };
         if !platform.is_native() && emulator.is_none() {
             ui.warn(&format!(

@@ -2,7 +2,7 @@
 //! and deploying start from it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -51,6 +51,24 @@ impl Manifest {
         }
         serde_json::from_slice(&text).map_err(|error| refuse(error.to_string()))
     }
+}
+
+/// The manifests that `release` left below the target folder.
+pub(crate) fn all(target: &Path) -> Result<Vec<PathBuf>> {
+    let home = target.join("xtask/release");
+    let folders = match fs::read_dir(&home) {
+        Ok(folders) => folders,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| format!("reading {}", home.display())),
+    };
+    let manifest = |folder: fs::DirEntry| {
+        let tag = folder.file_name();
+        let path = folder.path().join(format!("release-{}.json", tag.to_str()?));
+        path.is_file().then_some(path)
+    };
+    let mut found: Vec<PathBuf> = folders.flatten().filter_map(manifest).collect();
+    found.sort();
+    Ok(found)
 }
 
 /// How the executables of one platform were made.

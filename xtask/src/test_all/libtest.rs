@@ -22,7 +22,7 @@ pub(crate) struct Test {
     pub(crate) output: String,
 }
 
-/// One test executable, or the documentation tests of a crate.
+/// One test executable.
 #[derive(Debug, Default)]
 pub(crate) struct Suite {
     /// The crate, with the source file of its tests.
@@ -244,11 +244,8 @@ impl Counts {
     }
 }
 
-/// `     Running unittests src/main.rs (target/debug/deps/xtask-0123456789abcdef)`, `   Doc-tests worker`.
+/// `     Running unittests src/main.rs (target/debug/deps/xtask-0123456789abcdef)`.
 fn header(line: &str) -> Option<String> {
-    if let Some(name) = line.strip_prefix("   Doc-tests ") {
-        return Some(format!("{name} (documentation)"));
-    }
     let (source, path) = line.strip_prefix("     Running ")?.strip_suffix(')')?.split_once(" (")?;
     let file = path.rsplit(['/', '\\']).next()?;
     let name = file.rsplit_once('-').map_or(file, |(name, _)| name);

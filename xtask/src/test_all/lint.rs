@@ -1,17 +1,20 @@
 //! The lint stage: what needs no test to run. Each check counts as one test.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
 
+use super::patience::{Patience, ended};
 use super::report::{Case, Verdict};
 use crate::cargo;
 use crate::process::{Process, last_lines};
 use crate::ui::Ui;
 
-/// Clippy checks every crate from scratch on a new machine; twice what two cores need for that.
-pub(crate) const LIMIT: Duration = Duration::from_mins(20);
+/// For a check that reads files and compiles nothing.
+const LIMIT: Duration = Duration::from_mins(5);
+/// Clippy checks every crate from scratch on a new machine; several times what two cores need for that.
+const CLIPPY_LIMIT: Duration = Duration::from_mins(20);
 /// What is shown of a check that failed.
 const SHOWN_LINES: usize = 200;
 const TEMPLATE: &str = "cloudformation/cfn-preserv-master.yml";
@@ -19,6 +22,8 @@ const TEMPLATE: &str = "cloudformation/cfn-preserv-master.yml";
 /// One check: its command, or why it cannot run here.
 pub(crate) struct Check {
     pub(crate) name: &'static str,
+    /// Its own: what one check takes is not taken from another.
+    pub(crate) limit: Duration,
     pub(crate) command: Result<Process, String>,
 }
 
@@ -42,31 +47,28 @@ pub(crate) fn checks(root: &Path) -> Vec<Check> {
         Ok(Process::new("cfn-lint").args([TEMPLATE]).dir(root))
     };
     vec![
-        Check { name: "formatting", command: Ok(cargo(&["fmt", "--all", "--check"])) },
+        Check { name: "formatting", limit: LIMIT, command: Ok(cargo(&["fmt", "--all", "--check"])) },
         Check {
             name: "clippy",
+            limit: CLIPPY_LIMIT,
             command: Ok(cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
         },
-        Check { name: "dependency rules", command: dependencies },
-        Check { name: "template", command: template },
+        Check { name: "dependency rules", limit: LIMIT, command: dependencies },
+        Check { name: "template", limit: LIMIT, command: template },
     ]
 }
 
 /// Runs every check, whatever the others found.
-pub(crate) fn run(root: &Path, ui: &Ui) -> Result<Vec<Case>> {
+pub(crate) fn run(root: &Path, patience: Patience, ui: &Ui) -> Result<Vec<Case>> {
     let checks = checks(root);
     let total = checks.len() as u64;
     let progress = ui.progress("checking", total);
-    let until = Instant::now() + LIMIT;
     let mut cases = Vec::new();
-    for Check { name, command } in checks {
+    for Check { name, limit, command } in checks {
         progress.set(cases.len() as u64, total, name);
         let verdict = match command {
             Err(reason) => Verdict::Skipped(reason),
-            Ok(command) => {
-                let left = until.saturating_duration_since(Instant::now());
-                verdict(command.merge_outputs().end_leftovers().limit(left), ui)?
-            }
+            Ok(command) => verdict(command.merge_outputs().end_leftovers(), patience.with(limit), ui)?,
         };
         progress.step(&match &verdict {
             Verdict::Passed => name.to_owned(),
@@ -78,16 +80,13 @@ pub(crate) fn run(root: &Path, ui: &Ui) -> Result<Vec<Case>> {
     Ok(cases)
 }
 
-fn verdict(command: Process, ui: &Ui) -> Result<Verdict> {
+fn verdict(command: Process, limit: Duration, ui: &Ui) -> Result<Verdict> {
     let shown = command.shown();
-    let finished = command.lines(|_, line| ui.detail(line))?;
+    let finished = command.limit(limit).lines(|_, line| ui.detail(line))?;
     if finished.success() {
         return Ok(Verdict::Passed);
     }
-    let over = if finished.over_limit {
-        format!("\nended after {} min, the limit", LIMIT.as_secs() / 60)
-    } else {
-        String::new()
-    };
+    let over =
+        if finished.over_limit { format!("\n{}", ended(limit, "the limit of this check")) } else { String::new() };
     Ok(Verdict::Broken(format!("{}{over}\nto see it again: {shown}", last_lines(&finished.stdout, SHOWN_LINES))))
 }

@@ -1,4 +1,8 @@
 //! The stages that run tests: build them, run them with `cargo test`, and account for every one.
+//!
+//! Cargo chooses the features of a dependency for the packages that it is asked to build, so each other choice of packages compiles
+//! the SDK of AWS and most of the rest once more. Therefore there is one choice for everything: the stages differ in which test
+//! targets run, and the programs that tests start are compiled beforehand, with the same features, and found by [`COMPILED`].
 
 use std::fmt::Write as _;
 use std::fs;
@@ -8,15 +12,17 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::libtest::{Event, Outcome, Parser, Suite};
+use super::patience::{Patience, ended};
 use super::report::{Case, Verdict};
 use crate::cargo;
-use crate::catalog::Catalog;
+use crate::catalog::{APPS, Catalog};
 use crate::cli::Stage;
 use crate::process::{Finished, Process};
+use crate::programs::{self, COMPILED};
 use crate::ui::{Paint, Ui};
 
 /// A cold build of everything on two cores takes a quarter of this.
-const BUILD_LIMIT: Duration = Duration::from_mins(40);
+pub(crate) const BUILD_LIMIT: Duration = Duration::from_mins(40);
 /// Tests of single packages. Most take no time; those that wait for time-outs and for killed workers add up to minutes.
 const UNIT_LIMIT: Duration = Duration::from_mins(25);
 /// The release tests build and emulate for two platforms, and push to a registry, on two cores.
@@ -36,79 +42,95 @@ pub(crate) enum Which {
     Named(Vec<String>),
 }
 
-/// One stage: the packages that `cargo test` gets, and the limit for running their tests.
+/// All packages that have tests. `apps` has none: cargo would link an empty harness for each executable. It asks for no features of
+/// its own either, so that leaving it out changes nothing (`tests/it/rules.rs` sees to that).
+const PACKAGES: [&str; 3] = ["--workspace", "--exclude", APPS];
+
+/// What compiles everything that a stage runs: the tests, and then what they start beyond the programs of their own package.
+pub(crate) fn builds(root: &Path) -> [Process; 2] {
+    let programs = ["build", "--workspace", "--bins", "--examples"];
+    [
+        plain(cargo::command().args(["test"]).args(PACKAGES).args(["--no-run"]), root),
+        plain(cargo::command().args(programs), root),
+    ]
+}
+
+/// One stage: the test targets that it runs, and the limit for running them.
 #[derive(Debug)]
 pub(crate) struct Tests {
-    packages: &'static [&'static str],
+    targets: &'static [&'static str],
     pub(crate) limit: Duration,
 }
 
 impl Tests {
-    /// `apps` has no tests of its own: cargo would link one empty harness for each executable.
+    /// The integration tests of a package are its target `it`, those of the whole repository are `repository`; a rule keeps it so.
     pub(crate) fn of(stage: Stage) -> Option<Self> {
         match stage {
             Stage::Lint => None,
-            Stage::Unit => {
-                Some(Self { packages: &["--workspace", "--exclude", "tests", "--exclude", "apps"], limit: UNIT_LIMIT })
-            }
-            Stage::Integration => Some(Self { packages: &["--package", "tests"], limit: INTEGRATION_LIMIT }),
+            Stage::Unit => Some(Self { targets: &["--lib", "--bins", "--test", "it"], limit: UNIT_LIMIT }),
+            Stage::Integration => Some(Self { targets: &["--test", "repository"], limit: INTEGRATION_LIMIT }),
         }
     }
 
-    pub(crate) fn build(&self, root: &Path) -> Process {
-        plain(cargo::command().args(["test"]).args(self.packages).args(["--no-run"]), root)
-    }
-
     pub(crate) fn command(&self, root: &Path, which: &Which) -> Process {
-        let command = plain(cargo::command().args(["test"]).args(self.packages).args(["--no-fail-fast"]), root);
+        let command = cargo::command().args(["test"]).args(PACKAGES).args(self.targets).args(["--no-fail-fast"]);
+        let command = plain(command, root);
         match which {
             Which::All => command,
             Which::Containing(text) => command.args(["--", text]),
-            // rustdoc splits what it hands to documentation tests at spaces, which their names contain: then the parts
-            // of the names choose, which is more than asked for and never less.
-            Which::Named(names) if names.iter().any(|name| name.contains(' ')) => command.args(["--"]).args(names),
             Which::Named(names) => command.args(["--", "--exact"]).args(names),
         }
     }
 
     /// Builds and runs; `skips` is the file for what the tests skip. Every case that is not a success says so.
-    pub(crate) fn run(&self, catalog: &Catalog, which: &Which, skips: &Path, ui: &Ui) -> Result<Vec<Case>> {
-        ui.detail(&format!("$ {}", self.build(&catalog.root).shown()));
-        let built = build(self.build(&catalog.root), ui)?;
-        if !built.success() {
-            return Ok(vec![broken("build", "the tests do not compile", errors(&built))]);
+    pub(crate) fn run(
+        &self,
+        catalog: &Catalog,
+        which: &Which,
+        patience: Patience,
+        skips: &Path,
+        ui: &Ui,
+    ) -> Result<Vec<Case>> {
+        let limit = patience.with(BUILD_LIMIT);
+        for command in builds(&catalog.root) {
+            ui.detail(&format!("$ {}", command.shown()));
+            let built = build(command.limit(limit), ui)?;
+            if !built.success() {
+                return Ok(vec![broken("build", "the tests do not compile", errors(&built, limit))]);
+            }
         }
-        let command = self.command(&catalog.root, which).env(SKIPPED, skips);
+        let command = self.command(&catalog.root, which).env(SKIPPED, skips).env(COMPILED, programs::folder(catalog));
         ui.detail(&format!("$ {}", command.shown()));
-        let (suites, finished) = watch(command.limit(self.limit), ui)?;
+        let limit = patience.with(self.limit);
+        let (suites, finished) = watch(command.limit(limit), ui)?;
         let mut cases: Vec<Case> = suites.into_iter().flat_map(cases).collect();
         apply_skips(&mut cases, &fs::read_to_string(skips).unwrap_or_default());
-        self.account(&mut cases, &finished, which);
+        account(&mut cases, &finished, which, limit);
         if finished.leftovers {
             ui.warn("a test left processes behind; they were ended");
         }
         Ok(cases)
     }
+}
 
-    /// Adds what the tests themselves do not tell.
-    fn account(&self, cases: &mut Vec<Case>, finished: &Finished, which: &Which) {
-        if finished.over_limit {
-            let text = format!("ended after {} min, the limit of this stage", self.limit.as_secs() / 60);
-            cases.push(broken("cargo test", "the time limit", text));
-        }
-        let failed = |case: &Case| matches!(case.verdict, Verdict::Failed(_) | Verdict::Broken(_));
-        if !finished.success() && !cases.iter().any(failed) {
-            cases.push(broken("cargo test", "it failed, and no test did", format!("{:#}", finished.error())));
-        }
-        let ran = cases.iter().any(|case| !matches!(case.verdict, Verdict::Skipped(_)));
-        if !ran && !matches!(which, Which::Containing(_)) {
-            let text = match which {
-                Which::Named(names) => format!("these are not there any more: {}", names.join(", ")),
-                _ if cases.is_empty() => "there is no test in this stage".to_owned(),
-                _ => "every test of this stage was skipped".to_owned(),
-            };
-            cases.push(broken("cargo test", "no test ran", text));
-        }
+/// Adds what the tests themselves do not tell.
+fn account(cases: &mut Vec<Case>, finished: &Finished, which: &Which, limit: Duration) {
+    if finished.over_limit {
+        let text = ended(limit, "the limit of this stage");
+        cases.push(broken("cargo test", "the time limit", text));
+    }
+    let failed = |case: &Case| matches!(case.verdict, Verdict::Failed(_) | Verdict::Broken(_));
+    if !finished.success() && !cases.iter().any(failed) {
+        cases.push(broken("cargo test", "it failed, and no test did", format!("{:#}", finished.error())));
+    }
+    let ran = cases.iter().any(|case| !matches!(case.verdict, Verdict::Skipped(_)));
+    if !ran && !matches!(which, Which::Containing(_)) {
+        let text = match which {
+            Which::Named(names) => format!("these are not there any more: {}", names.join(", ")),
+            _ if cases.is_empty() => "there is no test in this stage".to_owned(),
+            _ => "every test of this stage was skipped".to_owned(),
+        };
+        cases.push(broken("cargo test", "no test ran", text));
     }
 }
 
@@ -128,7 +150,7 @@ fn plain(command: Process, root: &Path) -> Process {
 fn build(command: Process, ui: &Ui) -> Result<Finished> {
     let progress = ui.progress("building", 0);
     let mut crates = 0;
-    command.limit(BUILD_LIMIT).lines(|_, line| {
+    command.lines(|_, line| {
         ui.detail(line);
         if line.trim_start().starts_with("Blocking ") {
             ui.say(&format!("  another cargo is building here: {}", line.trim()));
@@ -141,13 +163,13 @@ fn build(command: Process, ui: &Ui) -> Result<Finished> {
 }
 
 /// What the compiler said from its first error on.
-fn errors(built: &Finished) -> String {
+fn errors(built: &Finished, limit: Duration) -> String {
     let progress = |line: &&str| line.trim_start().starts_with("Compiling ");
     let said: Vec<&str> = built.stdout.lines().filter(|line| !progress(line)).collect();
     let first = said.iter().position(|line| line.starts_with("error")).unwrap_or(0);
     let mut text = said[first..].iter().take(SHOWN_LINES).copied().collect::<Vec<_>>().join("\n");
     if built.over_limit {
-        let _ = write!(text, "\nended after {} min, the limit for building", BUILD_LIMIT.as_secs() / 60);
+        let _ = write!(text, "\n{}", ended(limit, "the limit for building"));
     }
     text
 }
@@ -242,16 +264,5 @@ mod tests {
                 ("login", &skipped("no reason given")),
             ]
         );
-    }
-
-    #[test]
-    fn names_with_spaces_choose_by_their_parts() {
-        let tests = Tests::of(Stage::Unit).unwrap();
-        let shown = |names: &[&str]| {
-            let which = Which::Named(names.iter().map(|name| (*name).to_owned()).collect());
-            tests.command(Path::new("."), &which).shown()
-        };
-        assert!(shown(&["a::b"]).ends_with("--no-fail-fast -- --exact a::b"));
-        assert!(shown(&["a::b", "src/lib.rs - f (line 1)"]).ends_with("-- a::b 'src/lib.rs - f (line 1)'"));
     }
 }

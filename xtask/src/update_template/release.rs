@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
@@ -12,7 +12,7 @@ use crate::cli;
 use crate::docker::Registry;
 use crate::exit::Exit;
 use crate::git::{Checkout, Since};
-use crate::release::manifest::{Manifest, ManifestImage};
+use crate::release::manifest::{self, Manifest, ManifestImage};
 use crate::ui::Ui;
 
 use super::reference::{is_digest, is_tag};
@@ -105,7 +105,7 @@ fn newest(args: &cli::UpdateTemplate, catalog: &Catalog, template: &Path, ui: &U
     let checkout = Checkout::read(&catalog.root)?;
     let mut fitting: Vec<(u64, std::cmp::Reverse<SystemTime>, Manifest)> = Vec::new();
     let mut passed_over = Vec::new();
-    for path in manifests(&catalog.target)? {
+    for path in manifest::all(&catalog.target)? {
         match fits(&path, args, catalog, template) {
             Ok((distance, manifest)) => {
                 let modified = fs::metadata(&path).and_then(|metadata| metadata.modified());
@@ -131,24 +131,6 @@ fn newest(args: &cli::UpdateTemplate, catalog: &Catalog, template: &Path, ui: &U
 
 fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-/// Where `release` leaves its manifests.
-fn manifests(target: &Path) -> Result<Vec<PathBuf>> {
-    let home = target.join("xtask/release");
-    let folders = match fs::read_dir(&home) {
-        Ok(folders) => folders,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error).with_context(|| format!("reading {}", home.display())),
-    };
-    let manifest = |folder: fs::DirEntry| {
-        let tag = folder.file_name();
-        let path = folder.path().join(format!("release-{}.json", tag.to_str()?));
-        path.is_file().then_some(path)
-    };
-    let mut found: Vec<PathBuf> = folders.flatten().filter_map(manifest).collect();
-    found.sort();
-    Ok(found)
 }
 
 /// How many commits a release is behind HEAD, if it can be taken without being named.

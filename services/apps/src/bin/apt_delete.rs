@@ -4,13 +4,14 @@
 
 use std::process::ExitCode;
 
-use worker::settings::{AwsBuckets, EndToEnd, Redis, Registry, S3, Wasabi};
-use worker::{Program, QueueWorker, Stage};
+use buckets::Preservation;
+use worker::settings::EndToEnd;
+use worker::{ItemWorker, Program, Rules, Stage};
 
-const PROGRAM: Program<QueueWorker, (Registry, Redis, S3, AwsBuckets, Wasabi, EndToEnd)> = Program {
+const PROGRAM: Program<ItemWorker, (Preservation, EndToEnd)> = Program {
     name: env!("CARGO_BIN_NAME"),
     about: "Deletes a file or an object from preservation storage and marks it deleted in Registry.",
-    kind: QueueWorker::new("delete_item"),
+    kind: ItemWorker::new(Rules::deletion()),
     stage: Stage::Unfinished,
 };
 

@@ -5,13 +5,15 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use worker::settings::{AwsBuckets, EndToEnd, FixityAge, Registry, S3, Wasabi};
+use buckets::Preservation;
+use model::Topic;
+use worker::settings::{EndToEnd, FixityAge, Registry};
 use worker::{Program, QueueWorker, Stage};
 
-const PROGRAM: Program<QueueWorker, (Registry, S3, AwsBuckets, Wasabi, FixityAge, EndToEnd)> = Program {
+const PROGRAM: Program<QueueWorker, (Registry, Preservation, FixityAge, EndToEnd)> = Program {
     name: env!("CARGO_BIN_NAME"),
     about: "Reads a file from preservation storage, compares its SHA-256 with Registry's, and records the outcome.",
-    kind: QueueWorker::new("fixity_check").requeue_delay(Duration::from_secs(20)).allowed_under_audit(),
+    kind: QueueWorker::new(Topic::FixityCheck).requeue_delay(Duration::from_secs(20)).allowed_under_audit(),
     stage: Stage::Unfinished,
 };
 

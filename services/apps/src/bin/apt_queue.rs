@@ -5,10 +5,10 @@
 
 use std::process::ExitCode;
 
-use worker::settings::{EndToEnd, Nsq, Redis, Registry, names};
-use worker::{Context, Program, ScanPlan, Scanner, Scans, Stage, Sweep, Sweeper};
+use worker::settings::{EndToEnd, Nsq, Registry, names};
+use worker::{Context, Program, ScanPlan, Scanner, Stage, Sweep, Sweeper};
 
-type Settings = (Nsq, Registry, Redis, EndToEnd);
+type Settings = (Nsq, Registry, EndToEnd);
 
 const PROGRAM: Program<Scanner, Settings> = Program {
     name: env!("CARGO_BIN_NAME"),
@@ -18,16 +18,15 @@ const PROGRAM: Program<Scanner, Settings> = Program {
 };
 
 async fn run(context: Context<ScanPlan, Settings>) -> anyhow::Result<()> {
-    let Context { service, plan, settings: (nsq, registry, redis, end_to_end), shutdown, heartbeat } = context;
-    let store = redis.store()?;
+    let (nsq, registry, end_to_end) = &context.settings;
     let sweeper = Sweeper {
         registry: registry.client()?,
-        store: store.clone(),
+        store: context.plan.store()?,
         publisher: nsq.publisher.publisher()?,
         lookup: nsq.lookup()?,
-        mode: if end_to_end == EndToEnd::On { Sweep::Unqueued } else { Sweep::Stranded },
+        mode: if *end_to_end == EndToEnd::On { Sweep::Unqueued } else { Sweep::Stranded },
     };
-    Scans { plan, store, heartbeat, shutdown, service }.run(sweeper).await
+    context.run(sweeper).await
 }
 
 fn main() -> ExitCode {

@@ -5,10 +5,10 @@
 use std::process::ExitCode;
 
 use fixity::Queue;
-use worker::settings::{FixityAge, FixityBatch, NsqPublisher, Redis, Registry, names};
-use worker::{Context, Operand, Program, ScanPlan, Scanner, Scans, Stage};
+use worker::settings::{FixityAge, FixityBatch, NsqPublisher, Registry, names};
+use worker::{Context, Operand, Program, ScanPlan, Scanner, Stage};
 
-type Settings = (NsqPublisher, Registry, Redis, FixityAge, FixityBatch);
+type Settings = (NsqPublisher, Registry, FixityAge, FixityBatch);
 
 const FILE: Operand =
     Operand { name: "IDENTIFIER", help: "queue the file with this identifier, once, and nothing else" };
@@ -21,9 +21,10 @@ const PROGRAM: Program<Scanner, Settings> = Program {
 };
 
 async fn run(context: Context<ScanPlan, Settings>) -> anyhow::Result<()> {
-    let Context { service, plan, settings: (nsq, registry, redis, age, batch), shutdown, heartbeat } = context;
-    let queue = Queue::new(registry.client()?, nsq.publisher()?, age.days, batch.files)?.only(plan.operand.clone());
-    Scans { plan, store: redis.store()?, heartbeat, shutdown, service }.run(queue).await
+    let (nsq, registry, age, batch) = &context.settings;
+    let queue =
+        Queue::new(registry.client()?, nsq.publisher()?, age.days, batch.files)?.only(context.plan.operand.clone());
+    context.run(queue).await
 }
 
 fn main() -> ExitCode {

@@ -4,15 +4,15 @@
 
 use std::process::ExitCode;
 
-use worker::settings::{AwsBuckets, EndToEnd, Redis, Registry, RestoreDir, S3, Wasabi};
-use worker::{Program, QueueWorker, Stage};
+use buckets::Preservation;
+use model::Topic;
+use worker::settings::{EndToEnd, RestoreDir};
+use worker::{ItemWorker, Program, Rules, Stage};
 
-type Settings = (Registry, Redis, S3, AwsBuckets, Wasabi, RestoreDir, EndToEnd);
-
-const PROGRAM: Program<QueueWorker, Settings> = Program {
+const PROGRAM: Program<ItemWorker, (Preservation, RestoreDir, EndToEnd)> = Program {
     name: env!("CARGO_BIN_NAME"),
     about: "Packs an object's files into a bag in the depositor's restoration bucket.",
-    kind: QueueWorker::new("restore_object"),
+    kind: ItemWorker::new(Rules::restoration(Topic::RestoreObject)),
     stage: Stage::Unfinished,
 };
 

@@ -4,13 +4,15 @@
 
 use std::process::ExitCode;
 
-use worker::settings::{AwsBuckets, EndToEnd, Redis, Registry, S3, Wasabi};
-use worker::{Program, QueueWorker, Stage};
+use buckets::Preservation;
+use model::Topic;
+use worker::settings::EndToEnd;
+use worker::{ItemWorker, Program, Rules, Stage};
 
-const PROGRAM: Program<QueueWorker, (Registry, Redis, S3, AwsBuckets, Wasabi, EndToEnd)> = Program {
+const PROGRAM: Program<ItemWorker, (Preservation, EndToEnd)> = Program {
     name: env!("CARGO_BIN_NAME"),
     about: "Copies a single file to the depositor's restoration bucket.",
-    kind: QueueWorker::new("restore_file"),
+    kind: ItemWorker::new(Rules::restoration(Topic::RestoreFile)),
     stage: Stage::Unfinished,
 };
 

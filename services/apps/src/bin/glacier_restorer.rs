@@ -5,13 +5,16 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use worker::settings::{AwsBuckets, Redis, Registry, S3};
-use worker::{Program, QueueWorker, Stage};
+use buckets::Glacier;
+use model::Topic;
+use worker::{ItemWorker, Program, Rules, Stage};
 
-const PROGRAM: Program<QueueWorker, (Registry, Redis, S3, AwsBuckets)> = Program {
+const PROGRAM: Program<ItemWorker, Glacier> = Program {
     name: env!("CARGO_BIN_NAME"),
     about: "Has S3 bring files back from Glacier, waits until they are there, and hands over to a restorer.",
-    kind: QueueWorker::new("restore_glacier").requeue_delay(Duration::from_hours(4)).least_attempts(4),
+    kind: ItemWorker::new(Rules::restoration(Topic::RestoreGlacier))
+        .requeue_delay(Duration::from_hours(4))
+        .least_attempts(4),
     stage: Stage::Unfinished,
 };
 

@@ -4,10 +4,11 @@
 
 use std::process::ExitCode;
 
-use worker::settings::{NsqPublisher, Redis, Registry, S3, names};
+use buckets::S3;
+use worker::settings::{NsqPublisher, Registry, names};
 use worker::{Program, Scanner, Stage};
 
-const PROGRAM: Program<Scanner, (NsqPublisher, Registry, Redis, S3)> = Program {
+const PROGRAM: Program<Scanner, (NsqPublisher, Registry, S3)> = Program {
     name: env!("CARGO_BIN_NAME"),
     about: "Looks for new bags in the receiving buckets and starts their ingest.",
     kind: Scanner::every(names::INGEST_BUCKET_READER_INTERVAL),

@@ -4,13 +4,15 @@
 
 use std::process::ExitCode;
 
-use worker::settings::{EndToEnd, Redis, Registry, S3, Staging};
-use worker::{Program, QueueWorker, Stage};
+use buckets::{S3, Staging};
+use model::Topic;
+use worker::settings::EndToEnd;
+use worker::{ItemWorker, Program, Rules, Stage};
 
-const PROGRAM: Program<QueueWorker, (Registry, Redis, S3, Staging, EndToEnd)> = Program {
+const PROGRAM: Program<ItemWorker, (S3, Staging, EndToEnd)> = Program {
     name: env!("CARGO_BIN_NAME"),
     about: "Removes what an ingest leaves behind and completes the WorkItem.",
-    kind: QueueWorker::new("ingest09_cleanup"),
+    kind: ItemWorker::new(Rules::ingest(Topic::IngestCleanup, "Finished cleanup. Ingest complete.")),
     stage: Stage::Unfinished,
 };
 

@@ -5,13 +5,15 @@
 
 use std::process::ExitCode;
 
-use worker::settings::{IngestTempDir, Redis, Registry, S3, Staging};
-use worker::{Program, QueueWorker, Stage};
+use buckets::{S3, Staging};
+use model::Topic;
+use worker::settings::IngestTempDir;
+use worker::{ItemWorker, Program, Rules, Stage};
 
-const PROGRAM: Program<QueueWorker, (Registry, Redis, S3, Staging, IngestTempDir)> = Program {
+const PROGRAM: Program<ItemWorker, (S3, Staging, IngestTempDir)> = Program {
     name: env!("CARGO_BIN_NAME"),
     about: "Reads a bag's tar once, and records and hashes every file in it.",
-    kind: QueueWorker::new("ingest01_prefetch"),
+    kind: ItemWorker::new(Rules::ingest(Topic::IngestPrefetch, "Finished pre-fetch metadata gathering")),
     stage: Stage::Unfinished,
 };
 

@@ -4,13 +4,14 @@
 
 use std::process::ExitCode;
 
-use worker::settings::{AwsBuckets, Redis, Registry, S3, Staging, Wasabi};
-use worker::{Program, QueueWorker, Stage};
+use buckets::{Preservation, Staging};
+use model::Topic;
+use worker::{ItemWorker, Program, Rules, Stage};
 
-const PROGRAM: Program<QueueWorker, (Registry, Redis, S3, Staging, AwsBuckets, Wasabi)> = Program {
+const PROGRAM: Program<ItemWorker, (Staging, Preservation)> = Program {
     name: env!("CARGO_BIN_NAME"),
     about: "Copies files from staging to every bucket that their storage option names.",
-    kind: QueueWorker::new("ingest06_storage"),
+    kind: ItemWorker::new(Rules::ingest(Topic::IngestStorage, "Finished copying files to preservation storage")),
     stage: Stage::Unfinished,
 };
 

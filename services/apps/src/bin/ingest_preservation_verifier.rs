@@ -4,13 +4,17 @@
 
 use std::process::ExitCode;
 
-use worker::settings::{AwsBuckets, Redis, Registry, S3, Wasabi};
-use worker::{Program, QueueWorker, Stage};
+use buckets::Preservation;
+use model::Topic;
+use worker::{ItemWorker, Program, Rules, Stage};
 
-const PROGRAM: Program<QueueWorker, (Registry, Redis, S3, AwsBuckets, Wasabi)> = Program {
+const PROGRAM: Program<ItemWorker, Preservation> = Program {
     name: env!("CARGO_BIN_NAME"),
     about: "Verifies that every copy arrived in preservation storage.",
-    kind: QueueWorker::new("ingest07_storage_validation"),
+    kind: ItemWorker::new(Rules::ingest(
+        Topic::IngestStorageValidation,
+        "Finished verifying files in preservation storage",
+    )),
     stage: Stage::Unfinished,
 };
 

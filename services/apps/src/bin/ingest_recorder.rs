@@ -4,13 +4,13 @@
 
 use std::process::ExitCode;
 
-use worker::settings::{Redis, Registry};
-use worker::{Program, QueueWorker, Stage};
+use model::Topic;
+use worker::{ItemWorker, Program, Rules, Stage};
 
-const PROGRAM: Program<QueueWorker, (Registry, Redis)> = Program {
+const PROGRAM: Program<ItemWorker, ()> = Program {
     name: env!("CARGO_BIN_NAME"),
     about: "Records an ingested object, its files and their events in Registry.",
-    kind: QueueWorker::new("ingest08_record"),
+    kind: ItemWorker::new(Rules::ingest(Topic::IngestRecord, "Finished recording ingest data in Registry")),
     stage: Stage::Unfinished,
 };
 

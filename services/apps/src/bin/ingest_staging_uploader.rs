@@ -4,13 +4,14 @@
 
 use std::process::ExitCode;
 
-use worker::settings::{Redis, Registry, S3, Staging};
-use worker::{Program, QueueWorker, Stage};
+use buckets::{S3, Staging};
+use model::Topic;
+use worker::{ItemWorker, Program, Rules, Stage};
 
-const PROGRAM: Program<QueueWorker, (Registry, Redis, S3, Staging)> = Program {
+const PROGRAM: Program<ItemWorker, (S3, Staging)> = Program {
     name: env!("CARGO_BIN_NAME"),
     about: "Unpacks a bag's tar into the staging bucket.",
-    kind: QueueWorker::new("ingest04_staging"),
+    kind: ItemWorker::new(Rules::ingest(Topic::IngestStaging, "Finished copying files to staging area")),
     stage: Stage::Unfinished,
 };
 

@@ -5,13 +5,15 @@
 
 use std::process::ExitCode;
 
-use worker::settings::{Profiles, Redis, Registry, S3};
-use worker::{Program, QueueWorker, Stage};
+use buckets::S3;
+use model::Topic;
+use worker::settings::Profiles;
+use worker::{ItemWorker, Program, Rules, Stage};
 
-const PROGRAM: Program<QueueWorker, (Registry, Redis, S3, Profiles)> = Program {
+const PROGRAM: Program<ItemWorker, (S3, Profiles)> = Program {
     name: env!("CARGO_BIN_NAME"),
     about: "Checks a bag against BagIt and its profile.",
-    kind: QueueWorker::new("ingest02_bag_validation"),
+    kind: ItemWorker::new(Rules::ingest(Topic::IngestBagValidation, "Bag is valid")),
     stage: Stage::Unfinished,
 };
 

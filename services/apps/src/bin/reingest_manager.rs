@@ -5,13 +5,14 @@
 
 use std::process::ExitCode;
 
-use worker::settings::{Redis, Registry, S3};
-use worker::{Program, QueueWorker, Stage};
+use buckets::S3;
+use model::Topic;
+use worker::{ItemWorker, Program, Rules, Stage};
 
-const PROGRAM: Program<QueueWorker, (Registry, Redis, S3)> = Program {
+const PROGRAM: Program<ItemWorker, S3> = Program {
     name: env!("CARGO_BIN_NAME"),
     about: "Finds out which files of a bag are already stored.",
-    kind: QueueWorker::new("ingest03_reingest_check"),
+    kind: ItemWorker::new(Rules::ingest(Topic::IngestReingestCheck, "Finished reingest check")),
     stage: Stage::Unfinished,
 };
 

@@ -8,7 +8,7 @@ use model::{GenericFile, State, StorageOption, Time};
 use nsq::{Consumer, Options, Publisher, Source};
 use stack::nsq::Nsqd;
 use stack::registry::{Fixtures, Registry};
-use worker::{CancellationToken, Scan as _};
+use worker::{CancellationToken, Part, Pass, Scan as _};
 
 struct World {
     _registry: Registry,
@@ -28,7 +28,6 @@ impl World {
             version: "v3",
             user: "system@aptrust.org",
             key: "password",
-            api: registry::Api::Admin,
         };
         let client = registry::Client::new(settings, registry::Limits::default()).unwrap();
         Self { _registry: registry, nsqd, client }
@@ -59,7 +58,7 @@ impl World {
 
     /// The ids that a pass publishes, in their order.
     async fn queued(&self, queue: Queue) -> Vec<i64> {
-        queue.pass(&CancellationToken::new()).await.unwrap();
+        queue.pass(&Part::Whole, &Pass::new(CancellationToken::new())).await.unwrap();
         let source = Source::Nsqd(vec![self.nsqd.tcp().to_string()]);
         let (topic, channel) = ("fixity_check".parse().unwrap(), "fixity_check_worker_chan".parse().unwrap());
         let waiting = self.nsqd.waiting().first().map_or(0, |(_, messages)| *messages);
@@ -108,8 +107,12 @@ async fn one_file_is_queued_by_its_identifier_due_or_not() {
     world.file("due", 100, |_| {}).await;
     let file = world.file("a b?.txt", 1, |_| {}).await;
     assert_eq!(world.queued(world.queue(100).only(Some(file.identifier))).await, [file.id]);
-    let error =
-        world.queue(100).only(Some("test.edu/none".to_owned())).pass(&CancellationToken::new()).await.unwrap_err();
+    let error = world
+        .queue(100)
+        .only(Some("test.edu/none".to_owned()))
+        .pass(&Part::Whole, &Pass::new(CancellationToken::new()))
+        .await
+        .unwrap_err();
     assert!(format!("{error:#}").contains("looking for the file test.edu/none"), "{error:#}");
 }
 
@@ -121,6 +124,6 @@ async fn a_run_ends_with_an_error_when_nsqd_is_away() {
     let queue = world.queue(100);
     let away = Nsqd::start(stack::nsq::Options::default()).await.unwrap();
     std::mem::replace(&mut world.nsqd, away).stop().await;
-    let error = queue.pass(&CancellationToken::new()).await.unwrap_err();
+    let error = queue.pass(&Part::Whole, &Pass::new(CancellationToken::new())).await.unwrap_err();
     assert!(format!("{error:#}").contains("queueing file"), "{error:#}");
 }

@@ -2,8 +2,8 @@
 //! made here, by the tables of fields; nothing is copied from another implementation.
 
 use model::{
-    Checksum, FailedFixitySummary, GenericFile, IngestFile, IngestObject, Institution, IntellectualObject, PremisEvent,
-    RestorationObject, StorageRecord, WorkItem, WorkResult, to_json,
+    Checksum, GenericFile, IngestFile, IngestObject, Institution, IntellectualObject, PremisEvent, RestorationObject,
+    StorageRecord, WorkItem, WorkResult, to_json,
 };
 use proptest::prelude::*;
 use serde::Serialize;
@@ -265,13 +265,6 @@ const WORK_ITEM: &[Field] = &[
     ("storage_option", Text, Written),
 ];
 
-const FAILED_FIXITY: &[Field] = &[
-    ("failures", Number, Written),
-    ("institution_id", Number, Written),
-    ("institution_name", Text, Written),
-    ("error", Text, Written),
-];
-
 /// Values for a document, picked by an endless supply of choices, as Go would write them.
 fn document(fields: &[Field], choice: &mut impl FnMut(usize) -> usize) -> String {
     const TEXTS: [&str; 6] = [
@@ -328,7 +321,6 @@ fn all_survive(mut choice: impl FnMut(usize) -> usize) {
     survives::<Institution>(INSTITUTION, &mut choice);
     survives::<IntellectualObject>(INTELLECTUAL_OBJECT, &mut choice);
     survives::<WorkItem>(WORK_ITEM, &mut choice);
-    survives::<FailedFixitySummary>(FAILED_FIXITY, &mut choice);
 }
 
 #[test]

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use nsq::{Consumer, Options, Source, TopicLoad};
+use stack::proxy::{Fate, Proxy, Way};
+use stack::testing::PATIENCE;
 
-use crate::support::wire::{Proxy, Way};
-use crate::support::{Cluster, Kind, Limits, PATIENCE, fast, name, next};
+use crate::support::{Cluster, Kind, Limits, fast, name, next};
 
 /// Publishes a message and consumes it through the proxy; afterwards nothing is left of it.
 async fn conversation(cluster: &Cluster, proxy: &Proxy, topic: &str) {
     let topic = name(topic);
     cluster.publisher(0).publish(&topic, "4711").await.unwrap();
-    let source = Source::Nsqd(vec![proxy.address.to_string()]);
+    let source = Source::Nsqd(vec![proxy.address().to_string()]);
     let mut consumer = Consumer::start(fast(Options::new(topic.clone(), name("channel"), source)));
     loop {
         tokio::select! {
@@ -31,7 +32,7 @@ async fn conversation(cluster: &Cluster, proxy: &Proxy, topic: &str) {
 }
 
 async fn a_connection_is_cut_at_every_byte(cluster: Cluster) {
-    let whole = Proxy::start(cluster.nsqd(0).tcp.clone(), None).await;
+    let whole = Proxy::to(&cluster.nsqd(0).tcp).await;
     conversation(&cluster, &whole, "whole").await;
     let cuts: Vec<(Way, u64)> =
         [Way::Up, Way::Down].into_iter().flat_map(|way| (0..=whole.count(way)).map(move |cut| (way, cut))).collect();
@@ -39,7 +40,7 @@ async fn a_connection_is_cut_at_every_byte(cluster: Cluster) {
     let (cluster, tcp) = (&cluster, &cluster.nsqd(0).tcp);
     // nsqd takes up to five seconds to look at a new topic's time-outs.
     let each = stream::iter(cuts).for_each_concurrent(100, |(way, cut)| async move {
-        let proxy = Proxy::start(tcp.clone(), Some((way, cut))).await;
+        let proxy = Proxy::with_fates(tcp, [Fate::Cut(way, cut)]).await;
         conversation(cluster, &proxy, &format!("{way:?}-{cut}")).await;
     });
     each.await;

@@ -1,13 +1,18 @@
 //! Servers that answer half, wrongly, late or never, and names that lead nowhere.
 
 use std::error::Error as _;
+use std::fmt::Debug;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nsq::{Closed, Consumer, HttpError, Lookup, Lost, Options, PublishError, Publisher, Source, TopicLoad};
+use stack::scripted::{Scripted, Then};
+use stack::testing::{PATIENCE, until};
 use tokio::time::{Instant, timeout};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Metadata, Subscriber, span};
 
-use crate::support::wire::{Fake, Then};
-use crate::support::{PATIENCE, fast, name, next, provide_cryptography};
+use crate::support::{fast, name, next, provide_cryptography};
 
 const IDENTIFIED: &str = r#"{"max_rdy_count":2500,"msg_timeout":60000,"max_msg_timeout":900000}"#;
 const ID: &str = "0123456789abcdef";
@@ -33,14 +38,14 @@ fn subscribed(then: &[u8]) -> Vec<Vec<u8>> {
     vec![frame(0, IDENTIFIED.as_bytes()), [&frame(0, b"OK"), then].concat()]
 }
 
-fn consumer(fake: &Fake) -> Consumer {
-    let source = Source::Nsqd(vec![fake.address.to_string()]);
+fn consumer(fake: &Scripted) -> Consumer {
+    let source = Source::Nsqd(vec![fake.address().to_string()]);
     Consumer::start(fast(Options::new(name("topic"), name("channel"), source)))
 }
 
 /// The consumer leaves a server that says this, and comes back to one that behaves.
 async fn survives(what: &str, conversation: Vec<Vec<u8>>, then: Then) {
-    let fake = Fake::start(vec![(conversation, then), (subscribed(&message(ID, "42")), Then::Waits)]).await;
+    let fake = Scripted::start(vec![(conversation, then), (subscribed(&message(ID, "42")), Then::Waits)]).await;
     let mut consumer = consumer(&fake);
     let message = timeout(PATIENCE, consumer.next()).await.unwrap_or_else(|_| panic!("{what}: no message"));
     assert_eq!(&*message.unwrap().body, b"42", "{what}");
@@ -93,7 +98,7 @@ async fn a_consumer_leaves_a_server_that_falls_silent() {
 #[tokio::test]
 async fn a_server_that_sends_without_end_is_left() {
     let flood: Vec<u8> = (0..100_000).flat_map(|number| message(&format!("{number:016}"), "1")).collect();
-    let fake = Fake::start(vec![(subscribed(&flood), Then::Waits)]).await;
+    let fake = Scripted::start(vec![(subscribed(&flood), Then::Waits)]).await;
     let mut consumer = consumer(&fake);
     timeout(PATIENCE, fake.visited(3)).await.unwrap();
     // What came before is lost, and is not handed out.
@@ -117,7 +122,7 @@ async fn an_expected_error_is_about_one_message() {
         frame(0, b"of the future"),
         message("2222222222222222", "3"),
     ];
-    let fake = Fake::start(vec![(subscribed(&pieces.concat()), Then::Waits)]).await;
+    let fake = Scripted::start(vec![(subscribed(&pieces.concat()), Then::Waits)]).await;
     let mut consumer = consumer(&fake);
     // The first was lost before anybody took it.
     let (second, third) = (next(&mut consumer).await, next(&mut consumer).await);
@@ -129,7 +134,7 @@ async fn an_expected_error_is_about_one_message() {
 /// A requeue whose answer never comes ends with the connection.
 #[tokio::test]
 async fn a_requeue_does_not_wait_for_ever() {
-    let fake = Fake::start(vec![(subscribed(&message(ID, "1")), Then::Waits)]).await;
+    let fake = Scripted::start(vec![(subscribed(&message(ID, "1")), Then::Waits)]).await;
     let mut consumer = consumer(&fake);
     let message = next(&mut consumer).await;
     assert_eq!(timeout(PATIENCE, message.requeue(Duration::ZERO)).await.unwrap(), Err(Lost::Disconnected));
@@ -137,13 +142,13 @@ async fn a_requeue_does_not_wait_for_ever() {
 
 #[tokio::test]
 async fn an_nsqd_that_cannot_be_reached_is_in_nobodys_way() {
-    let fake = Fake::start(vec![(subscribed(&message(ID, "1")), Then::Waits)]).await;
+    let fake = Scripted::start(vec![(subscribed(&message(ID, "1")), Then::Waits)]).await;
     let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let addresses = vec![
         "no-such-host.invalid:4150".to_owned(),
         "no address".to_owned(),
         unused.to_string(),
-        fake.address.to_string(),
+        fake.address().to_string(),
     ];
     let mut consumer = Consumer::start(fast(Options::new(name("t"), name("c"), Source::Nsqd(addresses))));
     next(&mut consumer).await.finish().unwrap();
@@ -157,8 +162,8 @@ async fn an_nsqd_that_cannot_be_reached_is_in_nobodys_way() {
 
 async fn published(answers: Vec<Vec<u8>>, then: Then) -> (Result<(), PublishError>, usize) {
     provide_cryptography();
-    let fake = Fake::start(answers.into_iter().map(|answer| (vec![answer], then)).collect()).await;
-    let publisher = Publisher::new(&fake.address.to_string()).unwrap();
+    let fake = Scripted::start(answers.into_iter().map(|answer| (vec![answer], then)).collect()).await;
+    let publisher = Publisher::new(&fake.address().to_string()).unwrap();
     let outcome = timeout(PATIENCE, publisher.publish(&name("topic"), "1")).await.unwrap();
     (outcome, fake.visits())
 }
@@ -243,13 +248,13 @@ async fn what_nsqlookupd_and_nsqd_say_is_checked() {
         (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{".to_vec(), "no answer"),
         (vec![], "no answer"),
     ] {
-        let fake = Fake::start(vec![(vec![bad], Then::Closes)]).await;
-        let lookup = Lookup::new([fake.address.to_string()]).unwrap();
+        let fake = Scripted::start(vec![(vec![bad], Then::Closes)]).await;
+        let lookup = Lookup::new([fake.address().to_string()]).unwrap();
         let error = timeout(PATIENCE, lookup.topic_load(&name("topic"))).await.unwrap().unwrap_err();
         assert!(error.to_string().contains(says), "{error}");
     }
-    let nobody = Fake::start(vec![(vec![http("200 OK", "", r#"{"producers":null}"#)], Then::Closes)]).await;
-    let lookup = Lookup::new([nobody.address.to_string()]).unwrap();
+    let nobody = Scripted::start(vec![(vec![http("200 OK", "", r#"{"producers":null}"#)], Then::Closes)]).await;
+    let lookup = Lookup::new([nobody.address().to_string()]).unwrap();
     assert_eq!(lookup.topic_load(&name("topic")).await.unwrap(), TopicLoad::default());
     let lookup = Lookup::new(["no-such-host.invalid:4161"]).unwrap();
     assert!(matches!(lookup.nodes().await, Err(HttpError::Unavailable { .. })));
@@ -259,15 +264,102 @@ async fn what_nsqlookupd_and_nsqd_say_is_checked() {
 #[tokio::test]
 async fn one_of_two_nsqlookupd_is_enough_to_consume() {
     provide_cryptography();
-    let nsqd = Fake::start(vec![(subscribed(&message(ID, "1")), Then::Waits)]).await;
+    let nsqd = Scripted::start(vec![(subscribed(&message(ID, "1")), Then::Waits)]).await;
     let producers = format!(
         r#"{{"channels":[],"producers":[{{"broadcast_address":"127.0.0.1","tcp_port":{},"http_port":1}},
             {{"broadcast_address":"","tcp_port":1,"http_port":1}},{{"broadcast_address":"h","tcp_port":0,"http_port":1}}]}}"#,
-        nsqd.address.port()
+        nsqd.address().port()
     );
-    let good = Fake::start(vec![(vec![http("200 OK", "", &producers)], Then::Closes)]).await;
-    let bad = Fake::start(vec![(vec![http("200 OK", "", "[")], Then::Closes)]).await;
-    let lookup = Lookup::new([bad.address.to_string(), good.address.to_string()]).unwrap();
+    let good = Scripted::start(vec![(vec![http("200 OK", "", &producers)], Then::Closes)]).await;
+    let bad = Scripted::start(vec![(vec![http("200 OK", "", "[")], Then::Closes)]).await;
+    let lookup = Lookup::new([bad.address().to_string(), good.address().to_string()]).unwrap();
     let mut consumer = Consumer::start(fast(Options::new(name("t"), name("c"), Source::Lookupd(lookup))));
     next(&mut consumer).await.finish().unwrap();
+}
+
+/// Fails when it is first told that this topic was subscribed to: a panic in the middle of a connection.
+#[derive(Debug, Default)]
+struct PanicsOnce(AtomicBool);
+
+const PANICS: &str = "panics-once";
+
+struct IsPanics(bool);
+
+impl Visit for IsPanics {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.0 |= field.name() == "topic" && format!("{value:?}") == PANICS;
+    }
+}
+
+impl Subscriber for PanicsOnce {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("nsq") && *metadata.level() == Level::INFO
+    }
+
+    fn new_span(&self, _span: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _span: &span::Id, _values: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _span: &span::Id, _follows: &span::Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut meant = IsPanics(false);
+        event.record(&mut meant);
+        assert!(!meant.0 || self.0.swap(true, Ordering::Relaxed), "as a fault of ours would");
+    }
+
+    fn enter(&self, _span: &span::Id) {}
+
+    fn exit(&self, _span: &span::Id) {}
+}
+
+#[tokio::test]
+async fn a_panic_in_a_connection_does_not_lose_the_nsqd() {
+    // For all threads, since a scoped one races with the other tests for who first comes past a line that logs.
+    tracing::subscriber::set_global_default(PanicsOnce::default()).unwrap();
+    let fake = Scripted::start(vec![(subscribed(&message(ID, "42")), Then::Waits)]).await;
+    let source = Source::Nsqd(vec![fake.address().to_string()]);
+    let mut consumer = Consumer::start(fast(Options::new(name(PANICS), name("channel"), source)));
+    assert_eq!(&*next(&mut consumer).await.body, b"42");
+    assert_eq!((fake.visits(), consumer.connections()), (2, 1));
+}
+
+#[tokio::test]
+async fn a_consumer_says_for_how_long_it_is_subscribed_nowhere() {
+    let closed = (vec![vec![]], Then::Closes);
+    let fake = Scripted::start(vec![closed.clone(), closed, (subscribed(&message(ID, "1")), Then::Waits)]).await;
+    let mut consumer = consumer(&fake);
+    assert_eq!(consumer.failing_for(), None, "nothing was tried yet");
+    let failing = async || consumer.failing_for().filter(|length| !length.is_zero()).ok_or("not yet");
+    until("two failures", failing).await;
+    next(&mut consumer).await.finish().unwrap();
+    assert_eq!(consumer.failing_for(), None);
+}
+
+/// A topic that nobody has published to yet is nowhere, and that is no failure.
+#[tokio::test]
+async fn a_consumer_without_an_nsqd_is_well_once_nsqlookupd_answers() {
+    provide_cryptography();
+    let away = (vec![http("503 Service Unavailable", "", "")], Then::Closes);
+    let nothing = (vec![http("200 OK", "", r#"{"producers":[]}"#)], Then::Closes);
+    let fake = Scripted::start(vec![away.clone(), away.clone(), away, nothing]).await;
+    let lookup = Lookup::new([fake.address().to_string()]).unwrap();
+    let consumer = Consumer::start(fast(Options::new(name("t"), name("c"), Source::Lookupd(lookup))));
+    until("failures", async || consumer.failing_for().map(drop).ok_or("none")).await;
+    until("an end of them", async || consumer.failing_for().map_or(Ok(()), Err)).await;
+}
+
+#[tokio::test]
+async fn a_publisher_says_for_how_long_nsqd_is_not_reached() {
+    provide_cryptography();
+    let away = (vec![vec![]], Then::Closes);
+    let refuses = (vec![http("400 Bad Request", "", "")], Then::Closes);
+    let fake = Scripted::start(vec![away.clone(), away.clone(), away.clone(), away, refuses]).await;
+    let publisher = Publisher::new(&fake.address().to_string()).unwrap();
+    assert!(publisher.publish(&name("topic"), "1").await.is_err());
+    assert!(publisher.clone().failing_for().is_some_and(|length| !length.is_zero()));
+    assert!(publisher.publish(&name("topic"), "1").await.is_err());
+    assert_eq!(publisher.failing_for(), None, "it answers");
 }

@@ -2,7 +2,6 @@
 //! misbehave.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail as a test does")]
-#![expect(clippy::print_stderr, reason = "a test says that it was skipped")]
 
 mod cuts;
 mod faults;

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use nsq::{Closed, Consumer, Lost, Options, PublishError, Source, TopicLoad};
+use stack::testing::{PATIENCE, until};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::support::{Cluster, Kind, Limits, PATIENCE, fast, name, next, until};
+use crate::support::{Cluster, Kind, Limits, fast, name, next};
 
 /// Each test once per kind of server.
 macro_rules! on_every_server {

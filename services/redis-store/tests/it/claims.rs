@@ -6,9 +6,10 @@ use model::{IngestFile, Topic};
 use redis::AsyncCommands as _;
 use redis_store::{ClaimTaken, Claimed, Held, Loss, Store};
 use serde_json::{Value, json};
+use stack::testing::{PATIENCE, until};
 use tokio::time::{Instant, timeout};
 
-use crate::support::{PATIENCE, Server, on_every_server, until};
+use crate::support::{Server, on_every_server};
 
 on_every_server! {
     a_claim_is_had_by_one;
@@ -195,6 +196,10 @@ async fn the_claims_of_all_items_are_listed(server: Server) {
     let _: () = raw.hset(7, FIELD, document("dead", 1)).await.unwrap();
     let _: () = raw.hset(8, "claim:ingest09_cleanup", document("alive", u64::MAX)).await.unwrap();
     let _: () = raw.set("no number", "no hash").await.unwrap();
+    // Nor is what has an item's name, but is something else.
+    for stranger in [501, 502, 503] {
+        let _: () = raw.set(stranger, "no hash").await.unwrap();
+    }
     let mut scan = store.claims();
     let mut found: Vec<Claimed> = Vec::new();
     while let Some(claims) = scan.next().await.unwrap() {

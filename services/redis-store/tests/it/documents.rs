@@ -14,7 +14,9 @@ on_every_server! {
     unknown_fields_survive_a_visit;
     many_files_are_saved_and_walked_through;
     a_walk_goes_on_while_files_are_saved_and_deleted;
+    many_files_are_read_by_their_identifiers;
     what_is_no_document_of_ours_is_named;
+    one_corrupt_document_hides_no_other_file;
     an_item_is_deleted_whole;
     the_store_comes_back_with_the_server;
 }
@@ -46,9 +48,7 @@ async fn documents_have_the_keys_and_fields_that_go_uses(server: Server) {
     let read = store.file(4711, "example.edu/bag/data/a b.txt").await.unwrap().unwrap();
     assert_eq!(model::to_json(&read).unwrap(), json);
     assert_eq!(store.work_result(4711, Topic::IngestPrefetch).await.unwrap(), Some(result));
-    store.delete_object(4711, OBJECT).await.unwrap();
-    store.delete_file(4711, "example.edu/bag/data/a b.txt").await.unwrap();
-    store.delete_work_result(4711, Topic::IngestPrefetch).await.unwrap();
+    assert!(store.delete_item(4711).await.unwrap());
     assert_eq!(store.object(4711, OBJECT).await.unwrap(), None);
     assert!(!raw.exists::<_, bool>(4711).await.unwrap());
 }
@@ -59,7 +59,7 @@ async fn what_is_not_there_is_none_and_a_dead_server_is_an_error(mut server: Ser
     assert_eq!(store.object(1, OBJECT).await.unwrap(), None);
     assert_eq!(store.file(1, "x/y/z").await.unwrap(), None);
     assert_eq!(store.work_result(1, Topic::DeleteItem).await.unwrap(), None);
-    assert_eq!(store.files(1, 100).next().await.unwrap(), None);
+    assert!(store.files(1, 100).next().await.unwrap().is_none());
     server.stop();
     let error = store.object(1, OBJECT).await.unwrap_err();
     assert!(error.is_transient() && error.to_string().contains("`object:example.edu/bag` of `1`"), "{error}");
@@ -91,8 +91,8 @@ async fn many_files_are_saved_and_walked_through(server: Server) {
     let mut seen = BTreeSet::new();
     let mut largest = 0;
     while let Some(batch) = scan.next().await.unwrap() {
-        largest = largest.max(batch.len());
-        seen.extend(batch.into_iter().map(|file| file.identifier()));
+        largest = largest.max(batch.files.len());
+        seen.extend(batch.files.into_iter().map(|file| file.identifier()));
     }
     assert!(scan.next().await.unwrap().is_none());
     assert_eq!(seen.len(), 20_000);
@@ -100,7 +100,7 @@ async fn many_files_are_saved_and_walked_through(server: Server) {
 }
 
 async fn a_walk_goes_on_while_files_are_saved_and_deleted(server: Server) {
-    let store = server.store();
+    let (store, mut raw) = (server.store(), server.raw(0).await);
     let paths: Vec<String> = (0..2_000).map(|number| format!("data/{number}")).collect();
     store.save_files(1, &paths.iter().map(|path| file(path)).collect::<Vec<_>>()).await.unwrap();
     let (staying, going) = paths.split_at(1_000);
@@ -108,16 +108,61 @@ async fn a_walk_goes_on_while_files_are_saved_and_deleted(server: Server) {
     let mut seen = BTreeSet::new();
     let mut step = 0;
     while let Some(batch) = scan.next().await.unwrap() {
-        store.save_files(1, &batch).await.unwrap();
-        seen.extend(batch.into_iter().map(|file| file.path_in_bag));
+        store.save_files(1, &batch.files).await.unwrap();
+        seen.extend(batch.files.into_iter().map(|file| file.path_in_bag));
         for path in going.iter().skip(step * 20).take(20) {
-            store.delete_file(1, &format!("{OBJECT}/{path}")).await.unwrap();
+            let _: () = raw.hdel(1, format!("file:{OBJECT}/{path}")).await.unwrap();
         }
         store.save_file(1, &file(&format!("new/{step}"))).await.unwrap();
         step += 1;
         assert!(step < 10_000, "the walk does not end");
     }
     assert!(staying.iter().all(|path| seen.contains(path)));
+}
+
+/// The only file of an item, which is none.
+async fn corrupt(server: &Server, item: i64) -> Error {
+    let mut page = server.store().files(item, 10).next().await.unwrap().unwrap();
+    assert!(page.files.is_empty() && page.corrupt.len() == 1, "{page:?}");
+    page.corrupt.remove(0)
+}
+
+async fn one_corrupt_document_hides_no_other_file(server: Server) {
+    let (store, mut raw) = (server.store(), server.raw(0).await);
+    store.save_files(1, &(0..300).map(|number| file(&format!("data/{number}"))).collect::<Vec<_>>()).await.unwrap();
+    for number in [7, 250] {
+        let _: () = raw.hset(1, format!("file:example.edu/bag/data/{number}"), "{").await.unwrap();
+    }
+    let (mut seen, mut corrupt) = (BTreeSet::new(), BTreeSet::new());
+    let mut scan = store.files(1, 50);
+    while let Some(page) = scan.next().await.unwrap() {
+        seen.extend(page.files.into_iter().map(|file| file.path_in_bag));
+        corrupt.extend(page.corrupt.iter().map(ToString::to_string));
+    }
+    assert_eq!((seen.len(), corrupt.len()), (298, 2), "{corrupt:?}");
+    assert!(corrupt.iter().all(|error| error.contains("/data/7`") || error.contains("/data/250`")), "{corrupt:?}");
+}
+
+async fn many_files_are_read_by_their_identifiers(server: Server) {
+    let (store, mut raw) = (server.store(), server.raw(0).await);
+    let files: Vec<IngestFile> = (0..1_200).map(|number| file(&format!("data/{number}"))).collect();
+    store.save_files(1, &files).await.unwrap();
+    // What a newer worker wrote stays, in bulk as one by one (07 C.17).
+    let json = model::to_json(&files[0]).unwrap();
+    let newer = format!("{},\"of tomorrow\":[1]}}", json.strip_suffix('}').unwrap());
+    let _: () = raw.hset(1, "file:example.edu/bag/data/0", &newer).await.unwrap();
+    let mut identifiers: Vec<String> = files.iter().rev().map(IngestFile::identifier).collect();
+    identifiers.insert(600, "example.edu/bag/nowhere".to_owned());
+    let mut read = store.files_by_identifier(1, &identifiers).await.unwrap();
+    assert_eq!(read.remove(600), None);
+    let read: Vec<IngestFile> = read.into_iter().map(Option::unwrap).collect();
+    assert!(read.iter().map(IngestFile::identifier).eq(files.iter().rev().map(IngestFile::identifier)));
+    store.save_files(1, read.iter().rev()).await.unwrap();
+    assert_eq!(raw.hget::<_, _, String>(1, "file:example.edu/bag/data/0").await.unwrap(), newer);
+    assert_eq!(store.files_by_identifier(1, &[""; 0]).await.unwrap(), []);
+    let _: () = raw.hset(1, "file:example.edu/bag/data/5", "{").await.unwrap();
+    let error = store.files_by_identifier(1, &identifiers).await.unwrap_err().to_string();
+    assert!(error.contains("/data/5` of `1`"), "{error}");
 }
 
 async fn what_is_no_document_of_ours_is_named(server: Server) {
@@ -132,9 +177,7 @@ async fn what_is_no_document_of_ours_is_named(server: Server) {
         (b"{\"uuid\":\"\xff\"}", "unicode"),
     ] {
         let _: () = raw.hset(1, "file:example.edu/bag/a", bad).await.unwrap();
-        for error in
-            [store.file(1, "example.edu/bag/a").await.unwrap_err(), store.files(1, 10).next().await.unwrap_err()]
-        {
+        for error in [store.file(1, "example.edu/bag/a").await.unwrap_err(), corrupt(&server, 1).await] {
             let text = error.to_string();
             assert!(matches!(error, Error::Corrupt { .. }) && !error.is_transient(), "{error:?}");
             assert!(text.contains("`file:example.edu/bag/a` of `1`") && text.contains(says), "{bad:?}: {text}");
@@ -147,11 +190,12 @@ async fn what_is_no_document_of_ours_is_named(server: Server) {
     let _: () = raw.del(1).await.unwrap();
     let json = model::to_json(&file("\u{fffd}")).unwrap();
     let _: () = raw.hset(1, &b"file:example.edu/bag/\xff"[..], json).await.unwrap();
-    let error = store.files(1, 10).next().await.unwrap_err();
+    let error = corrupt(&server, 1).await;
     assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
     let json = model::to_json(&file("b")).unwrap();
     let _: () = raw.hset(2, "file:example.edu/bag/a", json).await.unwrap();
-    let error = store.files(2, 10).next().await.unwrap_err().to_string();
+    let error = corrupt(&server, 2).await.to_string();
+    assert_eq!(store.file(2, "example.edu/bag/a").await.unwrap_err().to_string(), error);
     assert!(error.contains("it is of the file `example.edu/bag/b`"), "{error}");
     // A key of another type.
     let _: () = raw.set(3, "text").await.unwrap();

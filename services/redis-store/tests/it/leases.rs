@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use redis::AsyncCommands as _;
 use redis_store::{Held, LeaseName, LeaseTaken, Loss, Owner, Store};
+use stack::testing::{PATIENCE, until};
 use tokio::time::{Instant, timeout};
 
-use crate::support::{PATIENCE, Server, on_every_server, until};
+use crate::support::{Server, on_every_server};
 
 on_every_server! {
     a_lease_is_had_by_one_and_lives_in_its_own_database;

@@ -1,7 +1,6 @@
 //! The store against servers: the embedded Redis and, where it is on PATH, the real one.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail as a test does")]
-#![expect(clippy::print_stderr, reason = "a test says that it was skipped")]
 
 mod claims;
 mod documents;

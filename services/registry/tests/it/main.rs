@@ -4,6 +4,7 @@
 
 mod faults;
 mod live;
+mod once;
 mod pages;
 mod requests;
 mod server;

@@ -1,9 +1,9 @@
 //! What is sent for each call, to the letter, and what is made of the answer.
 
-use model::{Checksum, GenericFile, IntellectualObject, PremisEvent, StorageRecord, WorkItem};
-use registry::{Api, Client, Kind, Query, Settings};
+use model::{GenericFile, IntellectualObject, PremisEvent, WorkItem};
+use registry::{Client, Kind, Query, Settings};
 
-use super::server::{Answer, KEY, Server, client, ends, limits, reply};
+use super::server::{Answer, KEY, Server, ends, limits, reply};
 
 /// Every record has an id; a list of one is a list.
 const ANY: &str = r#"{"id":7,"count":1,"next":"","previous":"","results":[{"id":7}]}"#;
@@ -22,7 +22,6 @@ async fn each_call_has_its_method_and_path() {
         client.object("institution1.edu/photos").await.unwrap();
         client.object(1).await.unwrap();
         client.file("test.edu/a b & c?/x_\u{2019}.txt").await.unwrap();
-        client.checksum(4).await.unwrap();
         client.event("a966ca54-ee5b-4606-81bd-7653dd5f3a63").await.unwrap();
         client.work_item(5).await.unwrap();
         let object = IntellectualObject { institution_id: 4, ..IntellectualObject::default() };
@@ -36,12 +35,8 @@ async fn each_call_has_its_method_and_path() {
         client.create_files(4, std::slice::from_ref(&file)).await.unwrap();
         client.save_file(&GenericFile { id: 9, ..file }).await.unwrap();
         client.create_event(&PremisEvent::default()).await.unwrap();
-        client.create_checksum(4, &Checksum::default()).await.unwrap();
-        client.create_storage_record(4, &StorageRecord::default()).await.unwrap();
         client.delete_object(8).await.unwrap();
         client.delete_file(8).await.unwrap();
-        client.prepare_file_delete(8).await.unwrap();
-        client.prepare_object_delete(8).await.unwrap();
         client.list::<WorkItem>(&Query::new().sort("name").filter("action", "Restore File").page(2)).await.unwrap();
         client.list::<IntellectualObject>(&Query::new()).await.unwrap();
     })
@@ -52,7 +47,6 @@ async fn each_call_has_its_method_and_path() {
         "GET /admin-api/v3/objects/show/institution1.edu%2Fphotos",
         "GET /admin-api/v3/objects/show/1",
         "GET /admin-api/v3/files/show/test.edu%2Fa%20b%20%26%20c%3F%2Fx_%E2%80%99.txt",
-        "GET /admin-api/v3/checksums/show/4",
         "GET /admin-api/v3/events/show/a966ca54-ee5b-4606-81bd-7653dd5f3a63",
         "GET /admin-api/v3/items/show/5",
         "POST /admin-api/v3/objects/create/4",
@@ -63,12 +57,8 @@ async fn each_call_has_its_method_and_path() {
         "POST /admin-api/v3/files/create_batch/4",
         "PUT /admin-api/v3/files/update/9",
         "POST /admin-api/v3/events/create",
-        "POST /admin-api/v3/checksums/create/4",
-        "POST /admin-api/v3/storage_records/create/4",
         "DELETE /admin-api/v3/objects/delete/8",
         "DELETE /admin-api/v3/files/delete/8",
-        "POST /admin-api/v3/prepare_file_delete/8",
-        "POST /admin-api/v3/prepare_object_delete/8",
         "GET /admin-api/v3/items?action=Restore+File&page=2&sort=name",
         "GET /admin-api/v3/objects",
     ];
@@ -96,19 +86,19 @@ async fn every_request_carries_who_asks_and_the_record() {
 }
 
 #[tokio::test]
-async fn a_base_with_a_path_and_the_member_api_are_honoured() {
+async fn a_base_with_a_path_is_honoured() {
     let server = willing().await;
     let url = format!("{}/registry/", server.url);
-    let settings = Settings { url: &url, version: "v3", user: "a@b.edu", key: KEY, api: Api::Member };
+    let settings = Settings { url: &url, version: "v3", user: "a@b.edu", key: KEY };
     let client = Client::new(settings, limits()).unwrap();
     ends(client.object(1)).await.unwrap();
-    assert_eq!(server.lines(), ["GET /registry/member-api/v3/objects/show/1"]);
+    assert_eq!(server.lines(), ["GET /registry/admin-api/v3/objects/show/1"]);
 }
 
 #[test]
 fn settings_that_cannot_work_are_refused_without_telling_the_key() {
     let new = |url: &str, user: &str, key: &str| {
-        let settings = Settings { url, version: "v3", user, key, api: Api::Admin };
+        let settings = Settings { url, version: "v3", user, key };
         assert!(!format!("{settings:?}").contains(KEY));
         Client::new(settings, limits()).map(drop)
     };
@@ -180,50 +170,4 @@ async fn a_deletion_needs_no_body() {
     .await;
     ends(server.client().delete_file(1)).await.unwrap();
     ends(server.client().delete_object(1)).await.unwrap();
-}
-
-#[tokio::test]
-async fn failed_fixity_is_summed_up() {
-    let body = r#"[{"failures":2,"institution_id":3,"institution_name":"X","error":""}]"#;
-    let server = Server::start(move |number, _| match number {
-        0 => Answer::Bytes(reply(200, body)),
-        1 => Answer::Bytes(reply(200, "null")),
-        _ => Answer::Bytes(reply(409, r#"{"StatusCode":409,"Error":"already run"}"#)),
-    })
-    .await;
-    let client = server.client();
-    assert_eq!(ends(client.generate_failed_fixity_alerts()).await.unwrap()[0].failures, 2);
-    assert_eq!(ends(client.generate_failed_fixity_alerts()).await.unwrap(), []);
-    let error = ends(client.generate_failed_fixity_alerts()).await.unwrap_err();
-    assert_eq!(error.status().unwrap().as_u16(), 409);
-}
-
-#[tokio::test]
-async fn a_wrong_client_is_told_so() {
-    let server = Server::start(|number, _| {
-        let (status, body) = [
-            (404, r#"{"error":"Not found: /admin-api/v3/objects/show/1"}"#),
-            (401, r#"{"Error":"API credentials are missing or invalid.","StatusCode":401}"#),
-            (403, r#"{"error":"Permission denied"}"#),
-            (400, r#"{"StatusCode":400,"Error":"resource or institution id mismatch"}"#),
-            (500, r#"{"StatusCode":500,"Error":"ERROR #23505 duplicate key value"}"#),
-        ][number];
-        Answer::Bytes(reply(status, body))
-    })
-    .await;
-    let client = client(&server.url, limits());
-    let mut errors = Vec::new();
-    for _ in 0..5 {
-        errors.push(ends(client.object(1)).await.unwrap_err());
-    }
-    assert!(errors[0].is_not_found());
-    let text = format!(
-        "Server returned status code 404. GET {}/admin-api/v3/objects/show/1 - Body: {}",
-        server.url, r#"{"error":"Not found: /admin-api/v3/objects/show/1"}"#
-    );
-    assert_eq!(errors[0].to_string(), text);
-    assert!(errors[1..3].iter().all(|error| matches!(error.kind(), Kind::Unauthorized { .. })));
-    assert!(matches!(errors[3].kind(), Kind::Rejected { .. }));
-    assert!(errors[4].is_duplicate());
-    assert!(errors.iter().all(|error| !error.is_transient()));
 }

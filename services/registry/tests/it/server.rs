@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use registry::{Api, Client, Limits, Settings};
+use registry::{Client, Limits, Settings};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -155,7 +155,7 @@ pub(crate) fn impatient() -> Limits {
 }
 
 pub(crate) fn client(url: &str, limits: Limits) -> Client {
-    Client::new(Settings { url, version: "v3", user: "system@aptrust.org", key: KEY, api: Api::Admin }, limits).unwrap()
+    Client::new(Settings { url, version: "v3", user: "system@aptrust.org", key: KEY }, limits).unwrap()
 }
 
 /// What a call must not take longer than, whatever happens.

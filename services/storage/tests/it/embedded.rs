@@ -105,7 +105,7 @@ async fn an_upload_in_parts_survives_a_bad_network() {
     }
     let bytes = pattern(40 << 20);
     let chunks: Vec<_> = bytes.chunks(777_777).map(|chunk| Ok::<_, std::io::Error>(bytes.slice_ref(chunk))).collect();
-    let put = Put { attributes: Attributes::default(), length: Length::Estimated(0), md5: None };
+    let put = Put { attributes: Attributes::default(), length: Length::Estimated(0), digest: None };
     let stored = bucket.put("large", futures_util::stream::iter(chunks), &put).await.unwrap();
     assert_eq!(stored.size, 40 << 20);
     assert!(read(bucket.get("large").await.unwrap()).await.unwrap() == bytes);

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use model::Provider::Local;
-use storage::{Attributes, Bucket, Config, Depth, Error, Kind, Limits, Provider, Scheme, Storage};
+use storage::{Attributes, Bucket, Budget, Config, Depth, Error, Kind, Limits, Provider, Scheme, Storage};
 
-use crate::support::stub::{Answer, Stub, answer, error};
+use crate::support::stub::{Answer, Request, Stub, answer, error};
 use crate::support::{KEY, SECRET, assert_discreet, bucket, hasty};
 
 /// Every operation that one request makes, and what became of it.
@@ -19,7 +19,7 @@ async fn each(bucket: &Bucket) -> Vec<Error> {
         bucket.put_bytes("key", Bytes::from_static(b"bytes"), Attributes::default()).await.unwrap_err(),
         bucket.copy_from("key", bucket, "other", &copy).await.unwrap_err(),
         bucket.delete("key").await.unwrap_err(),
-        bucket.delete_many(&["key".to_owned()]).await.unwrap_err(),
+        bucket.delete_many(&["key".to_owned()]).await.rest.unwrap().error,
         bucket.list("", Depth::All).page().await.unwrap_err(),
         bucket.restore("key", 10, storage::Tier::Standard).await.unwrap_err(),
     ]
@@ -86,6 +86,43 @@ async fn statuses_have_kinds_and_only_some_are_tried_again() {
             format!("DELETE of `bucket/some/key`: {kind}: Told to ({status}, {code}, request r-1)")
         );
         assert_discreet(&error);
+    }
+}
+
+#[tokio::test]
+async fn only_s3_says_that_an_object_is_absent() {
+    let page = |_: &Request| answer(404, &[("Content-Type", "text/html")], b"<html><body>Not here</body></html>");
+    let stub = Stub::new(page).await;
+    let bucket = self::bucket(&stub.address.to_string(), hasty(), "bucket").await;
+    for error in [
+        bucket.get("key").await.unwrap_err(),
+        bucket.delete("key").await.unwrap_err(),
+        bucket.restore("key", 10, storage::Tier::Standard).await.unwrap_err(),
+    ] {
+        assert_eq!((error.kind(), error.is_transient()), (Kind::Malformed, true), "{error}");
+    }
+    // HEAD of the bucket finds nothing either.
+    assert_eq!(bucket.find("key").await.unwrap_err().kind(), Kind::NoBucket);
+}
+
+#[tokio::test]
+async fn absence_is_proven_by_the_bucket() {
+    // What HEAD of the bucket says, and what then is known of the object.
+    let cases = [
+        (200, Ok(None)),
+        (403, Ok(None)),
+        (404, Err(Kind::NoBucket)),
+        (500, Err(Kind::Unavailable)),
+        (503, Err(Kind::Throttled)),
+    ];
+    for (status, expected) in cases {
+        let stub = Stub::new(move |request| match request.line.as_str() {
+            "HEAD /bucket/key" => answer(404, &[], b""),
+            _ => answer(status, &[], b""),
+        })
+        .await;
+        let bucket = self::bucket(&stub.address.to_string(), hasty(), "bucket").await;
+        assert_eq!(bucket.find("key").await.map_err(|error| error.kind()), expected, "{status}");
     }
 }
 
@@ -164,13 +201,13 @@ async fn credentials_come_in_pairs_and_providers_are_known() {
         (Some(KEY), Some(""), "provider Local has a key but no secret"),
         (None, Some(SECRET), "provider Local has a secret but no key"),
     ] {
-        let error = Storage::new(&config(key, secret)).await.unwrap_err();
+        let error = Storage::new(&config(key, secret), &Budget::new(0)).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Settings);
         assert!(error.to_string().ends_with(message), "{error}");
         assert_discreet(&error);
     }
     assert!(!format!("{:?}", config(Some(KEY), Some(SECRET))).contains(SECRET));
-    let storage = Storage::new(&config(Some(KEY), Some(SECRET))).await.unwrap();
+    let storage = Storage::new(&config(Some(KEY), Some(SECRET)), &Budget::new(0)).await.unwrap();
     assert!(!format!("{storage:?}").contains(SECRET));
     let error = storage.bucket(&model::Provider::Aws, "some.bucket").unwrap_err();
     assert!(error.to_string().ends_with("no S3 client for provider AWS or bucket some.bucket"), "{error}");

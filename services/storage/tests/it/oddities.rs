@@ -1,6 +1,7 @@
 //! Answers that S3 gives rarely: restorations, odd lists, deletions that fail in part.
 
-use storage::{Deleted, Depth, Kind, Restore, Restored, Tier};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use storage::{Copy, Deleted, Depth, Kind, Restore, Restored, Tier};
 
 use crate::support::stub::{Stub, answer, error};
 use crate::support::{bucket, hasty};
@@ -12,7 +13,10 @@ async fn a_restoration_has_four_good_answers() {
         (202, "", Ok(Restore::Accepted)),
         (409, "RestoreAlreadyInProgress", Ok(Restore::InProgress)),
         (409, "", Ok(Restore::InProgress)),
+        (409, "OperationAborted", Err(Kind::Unavailable)),
         (403, "InvalidObjectState", Ok(Restore::NotArchived)),
+        (403, "ObjectAlreadyInActiveTierError", Ok(Restore::NotArchived)),
+        (503, "GlacierExpeditedRetrievalNotAvailable", Err(Kind::Unavailable)),
         (403, "AccessDenied", Err(Kind::Denied)),
         (404, "NoSuchKey", Err(Kind::NotFound)),
         (503, "SlowDown", Err(Kind::Throttled)),
@@ -120,10 +124,52 @@ async fn deletions_fail_one_by_one() {
     .await;
     let bucket = bucket(&stub.address.to_string(), hasty(), "bucket").await;
     let keys: Vec<String> = ["locked", "gone", "busy", "fine"].map(ToOwned::to_owned).to_vec();
-    let failed = bucket.delete_many(&keys).await.unwrap();
-    let failed: Vec<_> = failed.iter().map(|error| (error.key().unwrap(), error.kind())).collect();
+    let deletions = bucket.delete_many(&keys).await;
+    assert!(deletions.rest.is_none(), "{deletions:?}");
+    let failed: Vec<_> = deletions.failed.iter().map(|error| (error.key().unwrap(), error.kind())).collect();
     assert_eq!(failed, [("locked", Kind::Denied), ("busy", Kind::Throttled)]);
     let request = &stub.requests()[0];
-    let md5 = aws_smithy_types::base64::encode(<md5::Md5 as md5::Digest>::digest(&request.body));
+    let md5 = BASE64_STANDARD.encode(<md5::Md5 as md5::Digest>::digest(&request.body));
     assert_eq!(request.header("content-md5"), Some(md5.as_str()));
+}
+
+#[tokio::test]
+async fn no_answer_is_lost_when_a_later_batch_fails() {
+    type Second = fn() -> crate::support::stub::Answer;
+    const UNNAMED: &[u8] = b"<DeleteResult><Error><Code>InternalError</Code></Error></DeleteResult>";
+    let refused = b"<DeleteResult><Error><Key>k5</Key><Code>AccessDenied</Code></Error></DeleteResult>";
+    let seconds: [(Second, Kind); 3] = [
+        (|| error(403, "AccessDenied"), Kind::Denied),
+        (|| error(503, "SlowDown"), Kind::Throttled),
+        // Of which key is not said: so none of them is known to be gone.
+        (|| answer(200, &[], UNNAMED), Kind::Unavailable),
+    ];
+    for (second, kind) in seconds {
+        let stub = Stub::new(move |request| {
+            let is_first = String::from_utf8_lossy(&request.body).contains("<Key>k5</Key>");
+            if is_first { answer(200, &[], refused) } else { second() }
+        })
+        .await;
+        let bucket = bucket(&stub.address.to_string(), hasty(), "bucket").await;
+        let keys: Vec<String> = (0..2500).map(|n| format!("k{n}")).collect();
+        let deletions = bucket.delete_many(&keys).await;
+        let failed: Vec<_> = deletions.failed.iter().map(|error| (error.key().unwrap(), error.kind())).collect();
+        assert_eq!(failed, [("k5", Kind::Denied)]);
+        let rest = deletions.rest.unwrap();
+        assert_eq!((rest.count, rest.error.kind()), (1500, kind), "{}", rest.error);
+    }
+}
+
+#[tokio::test]
+async fn a_copy_says_which_object_is_absent() {
+    for (code, status, kind) in
+        [("NoSuchKey", 404, Kind::NotFound), ("ObjectNotInActiveTierError", 403, Kind::Archived)]
+    {
+        let stub = Stub::new(move |_| error(status, code)).await;
+        let storage = crate::support::storage(&stub.address.to_string(), hasty()).await;
+        let bucket = |name| storage.bucket(&model::Provider::Local, name).unwrap();
+        let copy = Copy { size: 5, etag: None, attributes: None };
+        let error = bucket("there").copy_from("copy", &bucket("here"), "original", &copy).await.unwrap_err();
+        assert_eq!((error.kind(), error.bucket(), error.key()), (kind, "here", Some("original")), "{error}");
+    }
 }

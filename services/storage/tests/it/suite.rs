@@ -4,12 +4,17 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
+use md5::{Digest as _, Md5};
 use model::Provider::Local;
-use storage::{Attributes, Bucket, Copy, Deleted, Depth, ETag, Get, Kind, Length, Limits, Put, Restored};
+use sha2::Sha256;
+use storage::{
+    Attributes, Bucket, Budget, Copy, Deleted, Depth, Digest, ETag, Error, Get, Kind, Length, Limits, Put, Restored,
+    Source,
+};
 use tokio::io::AsyncReadExt as _;
 
 use crate::support::server::{self, Server};
-use crate::support::{pattern, read, storage, zeros};
+use crate::support::{pattern, read, storage, storage_within, zeros};
 
 const MIB: u64 = 1 << 20;
 
@@ -32,7 +37,7 @@ async fn all(server: &Server) {
     sizes_decide_how_it_is_sent(server, &bucket).await;
     a_stream_of_another_length_stores_nothing(server, &bucket).await;
     a_failing_stream_stores_nothing(server, &bucket).await;
-    other_bytes_than_announced_are_refused(&bucket).await;
+    only_the_expected_bytes_are_stored(server, &bucket).await;
     ranges_are_exact(&bucket).await;
     only_the_version_that_was_asked_for(&bucket).await;
     copies_take_over_or_replace(server, &bucket).await;
@@ -41,6 +46,7 @@ async fn all(server: &Server) {
     lists_have_pages_and_levels(&bucket).await;
     a_dropped_upload_is_aborted(server).await;
     uploads_share_their_memory(server).await;
+    large_parts_are_read_again(server).await;
 }
 
 fn attributes() -> Attributes {
@@ -55,11 +61,16 @@ fn attributes() -> Attributes {
 }
 
 fn put_of(length: Length) -> Put {
-    Put { attributes: Attributes::default(), length, md5: None }
+    Put { attributes: Attributes::default(), length, digest: None }
 }
 
 async fn put(bucket: &Bucket, key: &str, bytes: &Bytes) {
     bucket.put_bytes(key, bytes.clone(), Attributes::default()).await.unwrap();
+}
+
+async fn delete(bucket: &Bucket, keys: &[String]) {
+    let deletions = bucket.delete_many(keys).await;
+    assert!(deletions.failed.is_empty() && deletions.rest.is_none(), "{deletions:?}");
 }
 
 async fn objects_come_back_as_they_went(bucket: &Bucket) {
@@ -125,7 +136,7 @@ async fn odd_keys_are_kept(server: &Server, bucket: &Bucket) {
         assert_eq!(listed, expected);
     }
     let keys: Vec<String> = odd.iter().map(|key| (*key).to_owned()).collect();
-    assert!(bucket.delete_many(&keys).await.unwrap().is_empty());
+    delete(bucket, &keys).await;
     assert!(bucket.list("odd/", Depth::All).page().await.unwrap().unwrap().entries.is_empty());
 }
 
@@ -142,7 +153,7 @@ async fn sizes_decide_how_it_is_sent(server: &Server, bucket: &Bucket) {
     for (size, is_told, parts) in cases {
         let case = format!("{size} bytes, told {is_told}");
         let length = if is_told { Length::Known(size) } else { Length::Estimated(0) };
-        let put = Put { length, attributes: attributes(), md5: None };
+        let put = Put { length, attributes: attributes(), digest: None };
         let stored = bucket.put("sized", zeros(size), &put).await.unwrap();
         assert_eq!(stored.size, size, "{case}");
         let suffix = stored.etag.as_str().split_once('-').map(|(_, parts)| parts.parse().unwrap());
@@ -170,11 +181,7 @@ async fn a_stream_of_another_length_stores_nothing(server: &Server, bucket: &Buc
         assert!(error.to_string().contains(&format!("{told} bytes")), "{error}");
     }
     assert_eq!(bucket.find("wrong-length").await.unwrap(), None);
-    crate::support::wait_for("uploads to be aborted", async || match server.uploads(bucket.name()).await {
-        0 => Ok(()),
-        left => Err(format!("{left} are left")),
-    })
-    .await;
+    all_are_aborted(server, bucket).await;
 }
 
 async fn a_failing_stream_stores_nothing(server: &Server, bucket: &Bucket) {
@@ -185,18 +192,42 @@ async fn a_failing_stream_stores_nothing(server: &Server, bucket: &Bucket) {
         assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "disk gone");
     }
     assert_eq!(bucket.find("failing").await.unwrap(), None);
+    all_are_aborted(server, bucket).await;
+}
+
+async fn only_the_expected_bytes_are_stored(server: &Server, bucket: &Bucket) {
+    let digests = |bytes: &[u8]| [Digest::Md5(Md5::digest(bytes).into()), Digest::Sha256(Sha256::digest(bytes).into())];
+    let other = [Digest::Md5([7; 16]), Digest::Sha256([7; 32])];
+    for size in [5, 200_000, 17 << 20] {
+        let bytes = pattern(size);
+        put(bucket, "original", &bytes).await;
+        let source = Source::new(bucket, "original");
+        let stream =
+            || futures_util::stream::iter(bytes.chunks(70_000).map(|chunk| Ok::<_, Error>(bytes.slice_ref(chunk))));
+        for (digest, is_right) in digests(&bytes).map(|d| (d, true)).into_iter().chain(other.map(|d| (d, false))) {
+            for length in [Length::Known(size as u64), Length::Estimated(0)] {
+                let put = Put { digest: Some(digest), ..put_of(length) };
+                let case = format!("{size} {put:?}");
+                let streamed = bucket.put("checked/streamed", stream(), &put).await;
+                let copied = bucket.put_from("checked/copied", &source, &put).await;
+                for (key, ended) in [("checked/streamed", streamed), ("checked/copied", copied)] {
+                    assert_eq!(ended.as_ref().err().map(Error::kind), (!is_right).then_some(Kind::Changed), "{case}");
+                    let found = bucket.find(key).await.unwrap();
+                    assert_eq!(found.map(|stat| stat.size), is_right.then_some(size as u64), "{case}");
+                    bucket.delete(key).await.unwrap();
+                }
+            }
+        }
+    }
+    all_are_aborted(server, bucket).await;
+}
+
+async fn all_are_aborted(server: &Server, bucket: &Bucket) {
     crate::support::wait_for("uploads to be aborted", async || match server.uploads(bucket.name()).await {
         0 => Ok(()),
         left => Err(format!("{left} are left")),
     })
     .await;
-}
-
-async fn other_bytes_than_announced_are_refused(bucket: &Bucket) {
-    let put = Put { md5: Some([7; 16]), ..put_of(Length::Known(5)) };
-    let error = bucket.put("damaged", zeros(5), &put).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Changed, "{error}");
-    assert_eq!(bucket.find("damaged").await.unwrap(), None);
 }
 
 async fn ranges_are_exact(bucket: &Bucket) {
@@ -256,13 +287,17 @@ async fn streamed_copies_have_attributes_of_their_own(server: &Server, bucket: &
     let other = server.bucket("suite.streamed", Limits::default()).await;
     let bytes = pattern(17 << 20);
     put(bucket, "streamed", &bytes).await;
-    let put = Put { attributes: attributes(), length: Length::Known(17 * MIB), md5: None };
-    let stored = other.put_from("there", bucket, "streamed", &put).await.unwrap();
+    let put = Put { attributes: attributes(), length: Length::Known(17 * MIB), digest: None };
+    let source = Source::new(bucket, "streamed");
+    let stored = other.put_from("there", &source, &put).await.unwrap();
     assert_eq!(stored.size, 17 * MIB);
     assert_eq!(other.stat("there").await.unwrap().metadata, attributes().metadata);
     assert_eq!(read(other.get("there").await.unwrap()).await.unwrap(), bytes);
     let wrong = Put { length: Length::Known(5), ..put };
-    assert_eq!(other.put_from("there", bucket, "streamed", &wrong).await.unwrap_err().kind(), Kind::Changed);
+    assert_eq!(other.put_from("there", &source, &wrong).await.unwrap_err().kind(), Kind::Changed);
+    let absent = Source::new(bucket, "no/such");
+    let error = other.put_from("there", &absent, &wrong).await.unwrap_err();
+    assert_eq!((error.kind(), error.key()), (Kind::NotFound, Some("no/such")), "{error}");
 }
 
 async fn what_is_absent_is_told_apart(server: &Server, bucket: &Bucket) {
@@ -279,6 +314,9 @@ async fn what_is_absent_is_told_apart(server: &Server, bucket: &Bucket) {
     for error in [
         nowhere.get("key").await.unwrap_err(),
         nowhere.list("", Depth::All).page().await.unwrap_err(),
+        nowhere.stat("key").await.unwrap_err(),
+        nowhere.find("key").await.unwrap_err(),
+        nowhere.delete_many(&["key".to_owned()]).await.rest.unwrap().error,
         nowhere.put_bytes("key", Bytes::from_static(b"x"), Attributes::default()).await.unwrap_err(),
         nowhere.put("key", zeros(20 * MIB), &put_of(Length::Estimated(0))).await.unwrap_err(),
     ] {
@@ -312,8 +350,9 @@ async fn lists_have_pages_and_levels(bucket: &Bucket) {
     let all: Vec<_> = bucket.list("many/", Depth::All).into_entries().try_collect().await.unwrap();
     assert_eq!(all.len(), 1102);
     let keys: Vec<String> = all.into_iter().map(|entry| entry.key).collect();
-    assert!(bucket.delete_many(&keys).await.unwrap().is_empty());
-    assert!(bucket.delete_many(&keys[..5]).await.unwrap().is_empty(), "what is gone counts as deleted");
+    delete(bucket, &keys).await;
+    // What is gone counts as deleted.
+    delete(bucket, &keys[..5]).await;
     assert!(bucket.list("many/", Depth::All).page().await.unwrap().unwrap().entries.is_empty());
     assert_eq!(bucket.list("many", Depth::All).page().await.unwrap().unwrap().entries.len(), 1);
 }
@@ -340,17 +379,48 @@ async fn a_dropped_upload_is_aborted(server: &Server) {
 }
 
 async fn uploads_share_their_memory(server: &Server) {
-    let limits = Limits { buffers: 20 << 20, ..Limits::default() };
-    let storage = storage(&server.address, limits).await;
+    let budget = Budget::new(32 << 20);
+    let storage = storage_within(&server.address, Limits::default(), &budget).await;
     server.sdk.create_bucket().bucket("suite.memory").send().await.unwrap();
     let bucket = storage.bucket(&Local, "suite.memory").unwrap();
+    // Callers that hold all they may get, and upload meanwhile.
     let uploads = (0..12).map(async |n: u64| {
+        let _held = budget.take(16 * MIB).await;
         let size = if n.is_multiple_of(3) { 17 * MIB } else { MIB };
         let put = put_of(if n.is_multiple_of(2) { Length::Known(size) } else { Length::Estimated(0) });
         bucket.put(&format!("{n}"), zeros(size), &put).await
     });
     let stored: Vec<_> = futures_util::future::try_join_all(uploads).await.unwrap();
     assert_eq!(stored.iter().map(|stored| stored.size).sum::<u64>(), 4 * 17 * MIB + 8 * MIB);
-    assert!(storage.peak_buffered() <= 20 << 20, "{}", storage.peak_buffered());
-    assert!(storage.peak_buffered() >= 16 << 20, "{}", storage.peak_buffered());
+    assert_eq!((budget.held(), budget.peak()), (0, 32 << 20));
+}
+
+/// Parts that are not held in memory, whole and out of the middle of the source.
+async fn large_parts_are_read_again(server: &Server) {
+    let budget = Budget::new(32 << 20);
+    let storage = storage_within(&server.address, Limits { held_part: 1, ..Limits::default() }, &budget).await;
+    server.sdk.create_bucket().bucket("suite.again").send().await.unwrap();
+    let bucket = storage.bucket(&Local, "suite.again").unwrap();
+    let bytes = pattern(40 << 20);
+    put(&bucket, "original", &bytes).await;
+    for range in [0..40 * MIB, 12_345..35 * MIB + 1] {
+        let part = bytes.slice(usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap());
+        let get = Get { range: Some(range.clone()), etag: None };
+        let source = Source { get, ..Source::new(&bucket, "original") };
+        let digest = Some(Digest::Sha256(Sha256::digest(&part).into()));
+        let length = Length::Known(part.len() as u64);
+        let put = Put { digest, attributes: attributes(), length };
+        let stored = bucket.put_from("there", &source, &put).await.unwrap();
+        assert!(stored.etag.as_str().ends_with("-3"), "{stored:?}");
+        assert_eq!(bucket.stat("there").await.unwrap().metadata, attributes().metadata);
+        assert!(read(bucket.get("there").await.unwrap()).await.unwrap() == part);
+        bucket.delete("there").await.unwrap();
+        let wrong = Put { digest: Some(Digest::Sha256([7; 32])), ..put };
+        let error = bucket.put_from("there", &source, &wrong).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Changed, "{error}");
+        assert_eq!(bucket.find("there").await.unwrap(), None);
+    }
+    storage.close().await;
+    assert_eq!(server.uploads(bucket.name()).await, 0);
+    assert_eq!(budget.peak(), 0, "nothing was held");
 }

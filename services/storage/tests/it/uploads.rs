@@ -5,18 +5,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use md5::{Digest as _, Md5};
-use storage::{Attributes, Copy, ETag, Kind, Length, Limits, Put};
+use storage::{Attributes, Budget, Copy, Digest, ETag, Kind, Length, Limits, Put, Source};
 
 use crate::support::proxy::{Fate, Proxy};
 use crate::support::stub::{Answer, Request, Stub, answer, error};
-use crate::support::{assert_discreet, bucket, hasty, pattern, storage, zeros};
+use crate::support::{assert_discreet, bucket, hasty, pattern, storage, storage_within, zeros};
 
 const MIB: u64 = 1 << 20;
 
 fn put_of(length: Length) -> Put {
-    Put { attributes: Attributes::default(), length, md5: None }
+    Put { attributes: Attributes::default(), length, digest: None }
 }
 
 /// What S3 does for an upload in parts, or whatever a test puts in its place.
@@ -98,7 +99,7 @@ async fn what_is_sent_says_what_it_is() {
     assert_eq!(kinds, expected);
     for request in &requests {
         if request.is("PUT") {
-            let md5 = aws_smithy_types::base64::encode(Md5::digest(&request.body));
+            let md5 = BASE64_STANDARD.encode(Md5::digest(&request.body));
             assert_eq!(request.header("content-md5"), Some(md5.as_str()));
             assert_eq!(request.header("content-length"), Some(request.body.len().to_string().as_str()));
         }
@@ -120,13 +121,16 @@ async fn what_is_sent_says_what_it_is() {
 }
 
 #[tokio::test]
-async fn a_digest_that_is_known_is_not_computed_again() {
+async fn an_expected_md5_goes_along_and_other_bytes_are_not_even_sent() {
     let stub = Stub::new(|_| answer(200, &[("ETag", "\"opaque\"")], b"")).await;
     let bucket = bucket(&stub.address.to_string(), hasty(), "bucket").await;
-    let put = Put { md5: Some([7; 16]), ..put_of(Length::Known(5)) };
+    let md5: [u8; 16] = Md5::digest([0; 5]).into();
+    let put = Put { digest: Some(Digest::Md5(md5)), ..put_of(Length::Known(5)) };
     bucket.put("key", zeros(5), &put).await.unwrap();
-    let sent = aws_smithy_types::base64::encode([7; 16]);
-    assert_eq!(stub.requests()[0].header("content-md5"), Some(sent.as_str()));
+    assert_eq!(stub.requests()[0].header("content-md5"), Some(BASE64_STANDARD.encode(md5).as_str()));
+    let other = Put { digest: Some(Digest::Md5([7; 16])), ..put };
+    assert_eq!(bucket.put("key", zeros(5), &other).await.unwrap_err().kind(), Kind::Changed);
+    assert_eq!(stub.requests().len(), 1);
 }
 
 #[tokio::test]
@@ -163,8 +167,6 @@ async fn bytes_that_were_damaged_on_the_way_may_be_sent_again() {
     let small = bucket.put_bytes("key", Bytes::from_static(b"bytes"), Attributes::default()).await.unwrap_err();
     let large = bucket.put("key", zeros(17 * MIB), &put_of(Length::Known(17 * MIB))).await.unwrap_err();
     assert!(small.is_transient() && large.is_transient(), "{small} {large}");
-    let announced = Put { md5: Some([7; 16]), ..put_of(Length::Known(5)) };
-    assert_eq!(bucket.put("key", zeros(5), &announced).await.unwrap_err().kind(), Kind::Changed);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -210,13 +212,13 @@ async fn parts_in_flight_and_their_memory_are_bounded() {
         parts.answer(request)
     })
     .await;
-    let limits = Limits { parts: 2, buffers: 64 << 20, ..hasty() };
-    let storage = storage(&stub.address.to_string(), limits).await;
+    let budget = Budget::new(128 << 20);
+    let storage = storage_within(&stub.address.to_string(), Limits { parts: 2, ..hasty() }, &budget).await;
     let bucket = storage.bucket(&model::Provider::Local, "bucket").unwrap();
     bucket.put("key", zeros(80 * MIB), &put_of(Length::Known(80 * MIB))).await.unwrap();
     assert!(most.load(Ordering::SeqCst) <= 2);
     // Two on their way, and one that is being filled.
-    assert!(storage.peak_buffered() <= 3 * (16 << 20), "{}", storage.peak_buffered());
+    assert!(budget.peak() <= 3 * (16 << 20), "{}", budget.peak());
 }
 
 #[tokio::test]
@@ -360,4 +362,87 @@ async fn small_copies_do_not_wait_long_for_an_answer() {
     let copy = Copy { size: MIB, etag: None, attributes: None };
     let error = bucket.copy_from("key", &bucket, "other", &copy).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unavailable, "{error}");
+}
+
+#[tokio::test]
+async fn an_upload_that_the_service_lost_is_no_missing_object() {
+    let stub = upload_stub(|request| request.line.contains("partNumber=2").then(|| error(404, "NoSuchUpload"))).await;
+    let bucket = bucket(&stub.address.to_string(), hasty(), "bucket").await;
+    let error = bucket.put("key", zeros(20 * MIB), &put_of(Length::Known(20 * MIB))).await.unwrap_err();
+    assert_eq!((error.kind(), error.is_not_found(), error.is_transient()), (Kind::Unavailable, false, true), "{error}");
+}
+
+#[tokio::test]
+async fn what_needs_more_memory_than_there_is_is_refused_before_it_begins() {
+    let stub = upload_stub(|_| None).await;
+    let storage = storage_within(&stub.address.to_string(), hasty(), &Budget::new(0)).await;
+    let bucket = storage.bucket(&model::Provider::Local, "bucket").unwrap();
+    for (length, said) in [
+        (Length::Known(200 << 30), "parts of 32 MiB, and one may hold 16 MiB"),
+        (Length::Estimated(200 << 30), "parts of 21 MiB, and one may hold 16 MiB"),
+        (Length::Known((5 << 40) + 1), "S3 takes objects up to 5 TiB"),
+    ] {
+        let error = bucket.put("key", zeros(5), &put_of(length)).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::TooLarge);
+        assert!(error.to_string().contains(said), "{error}");
+        assert!(!error.is_transient());
+    }
+    assert!(stub.requests().is_empty());
+}
+
+/// An object whose parts are read again while they are sent: the stub gives its bytes and takes them.
+async fn again(
+    size: usize,
+    source: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static,
+    fates: &[Fate],
+) -> (Stub, Proxy, Result<storage::Stored, storage::Error>) {
+    let (parts, bytes) = (Parts::default(), pattern(size));
+    let stub = Stub::new(move |request| match source(request) {
+        Some(answer) => answer,
+        None if request.is("GET") => {
+            let Some(range) = request.header("range") else { return answer(200, &[("ETag", "\"v1\"")], &bytes) };
+            let (first, last) = range.trim_start_matches("bytes=").split_once('-').unwrap();
+            let (first, last): (usize, usize) = (first.parse().unwrap(), last.parse().unwrap());
+            let content_range = format!("bytes {first}-{last}/{}", bytes.len());
+            answer(206, &[("ETag", "\"v1\""), ("Content-Range", &content_range)], &bytes[first..=last])
+        }
+        None => parts.answer(request),
+    })
+    .await;
+    let proxy = Proxy::new(&stub.address.to_string(), fates).await;
+    let limits = Limits { held_part: 1, ..hasty() };
+    let storage = storage(&proxy.address.to_string(), limits).await;
+    let bucket = storage.bucket(&model::Provider::Local, "bucket").unwrap();
+    let digest = Some(Digest::Md5(Md5::digest(pattern(size)).into()));
+    let put = Put { digest, ..put_of(Length::Known(size as u64)) };
+    let ended = bucket.put_from("key", &Source::new(&bucket, "source"), &put).await;
+    storage.close().await;
+    (stub, proxy, ended)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn parts_that_are_read_again_survive_a_bad_network() {
+    let fates =
+        [5_000_000, 70_000, 300_000, 1_000_000, 2_000_000].map(|bytes| [Fate::CutDown(bytes), Fate::CutUp(bytes)]);
+    let (stub, proxy, ended) = again(40 << 20, |_| None, &fates.concat()).await;
+    assert_eq!(ended.unwrap().size, 40 << 20);
+    assert!(proxy.connections() >= 10, "{}", proxy.connections());
+    for request in stub.requests().iter().filter(|request| request.line.contains("partNumber=")) {
+        let md5 = BASE64_STANDARD.encode(Md5::digest(&request.body));
+        assert_eq!(request.header("content-md5"), Some(md5.as_str()), "whole, and of its own digest");
+    }
+    for read in stub.requests().iter().filter(|request| request.header("range").is_some()) {
+        assert_eq!(read.header("if-match"), Some("\"v1\""));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_that_was_replaced_while_parts_were_sent_stores_nothing() {
+    let replaced = |request: &Request| request.header("if-match").is_some().then(|| error(412, "PreconditionFailed"));
+    let (stub, _proxy, ended) = again(20 << 20, replaced, &[]).await;
+    let error = ended.unwrap_err();
+    assert_eq!(error.kind(), Kind::Changed, "{error}");
+    assert_eq!(aborts(&stub), 1);
+    let tries = stub.requests().iter().filter(|request| request.header("if-match").is_some()).count();
+    assert!(tries <= 2, "it is not asked for again and again: {tries}");
 }

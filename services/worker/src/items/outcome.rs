@@ -1,244 +1,217 @@
-//! What the outcome of a stage means: for the item in the Registry, for its attempts in Redis, for the next topic, and for the
-//! message (01 §4.5, rulings A.4, A.5, A.9, A.10).
+//! What the end of a stage means for the item, for its attempts, and for what is published next (01 §4.5, rulings A.4, A.5, A.9).
+//! Pure: who writes it, and when, is `settle.rs`'s.
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-use model::{List, ProcessingError, Status, Time, note};
-use redis_store::{ClaimTaken, Trouble};
+use model::{List, ProcessingError, Stage, Status, Time, Topic, WorkItem, note};
 
-use super::watch::Ended;
-use super::{Case, Desk};
-use crate::messages::Verdict;
-use crate::task::{Done, ItemStage, Stop};
+use super::Record;
+use super::rules::Rules;
+use crate::items::task::{Done, Stop};
 
-/// What is to be written.
-enum Change {
+/// How the work on an item ended.
+#[derive(Debug, Clone)]
+pub(super) enum Outcome {
+    /// The stage said so, by itself.
+    Returned(Result<Done, Stop>),
+    /// The stage was stopped, since the process is, or since claim or lock were lost.
     PutAway,
-    Done(Done),
-    Wait { note: String, delay: Duration },
-    Failed(Vec<ProcessingError>),
-    System(String),
+    /// The item is not this worker's any more, for this reason.
+    TakenAway(String),
+    /// The stage was not run: the system was out of order.
+    NotBegun(String),
+    /// Neither the stage nor another attempt can mend this.
+    Refused(String),
+    /// Too many processes died over the item, one after the other.
+    TooDeadly(u32),
+}
+
+/// What does not change from item to item.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms<'a> {
+    pub(super) rules: &'a Rules,
+    pub(super) node: &'a str,
+    pub(super) max_attempts: i64,
+    pub(super) requeue_delay: Duration,
+    pub(super) system_patience: Duration,
+}
+
+/// An item at its end, or at the end of an attempt.
+#[derive(Debug)]
+pub(super) struct Settled {
+    pub(super) item: WorkItem,
+    pub(super) record: Record,
+    pub(super) follows: Follows,
+    /// For the log.
+    pub(super) text: String,
+    pub(super) level: Level,
+}
+
+/// What comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Follows {
+    /// Nothing: it is over, well or badly.
+    End,
+    /// It is over, and nothing of it stays in Redis.
+    CleanEnd,
+    /// Another stage.
+    Stage(Topic),
+    /// Another attempt after a failure of its own, in this time.
+    Attempt(Duration),
+    /// The same stage again, in this time.
+    Wait(Duration),
+    /// The same stage again, by another process.
+    Process,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Level {
+    Info,
+    Warning,
+    Error,
 }
 
 /// Bounds of the pause after a failure of the system, which grows with the time that it has lasted.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(15);
 const LONGEST_PAUSE: Duration = Duration::from_mins(15);
 
-impl<S: ItemStage> Desk<S> {
-    /// Writes the outcome and lets go of claim and lock. If it cannot be written, they are left to end by themselves, so that
-    /// the item is taken over and not taken for a Go worker's.
-    pub(super) async fn close(&self, mut case: Case, ended: Ended) -> Result<Verdict> {
-        let id = case.item.id;
-        let change = match ended {
-            Ended::TakenAway(reason) => {
-                tracing::info!(work_item_id = id, "the work on WorkItem {id} was cancelled: {reason}");
-                self.let_go(case).await;
-                return Ok(Verdict::Finish);
-            }
-            Ended::Lost(loss) => {
-                tracing::warn!(work_item_id = id, "the claim or lock of WorkItem {id} was lost, so it waits: {loss}");
-                // Where no claim is left, and no other worker's either, the item would look like a Go worker's.
-                let taken = self.store.take_claim(id, self.rules.topic(), &self.node, self.claim_ttl).await;
-                let Ok(ClaimTaken::Ours(claim)) = taken else {
-                    case.leave();
-                    return Ok(Verdict::Later(self.claim_ttl));
-                };
-                case.claim = claim;
-                Change::PutAway
-            }
-            Ended::PutAway => Change::PutAway,
-            Ended::Returned(Ok(done)) => Change::Done(done),
-            Ended::Returned(Err(Stop::Cancelled)) => Change::System("The work was cancelled by itself.".to_owned()),
-            Ended::Returned(Err(Stop::System(message))) => Change::System(message),
-            Ended::Returned(Err(Stop::Waiting { note, delay })) => Change::Wait { note, delay },
-            Ended::Returned(Err(Stop::Failed(errors))) => Change::Failed(errors),
-        };
-        let is_done = matches!(change, Change::Done(_));
-        let verdict = match self.write(&mut case, change).await {
-            Ok(Some(verdict)) => verdict,
-            Ok(None) => {
-                self.let_go(case).await;
-                return Ok(Verdict::Finish);
-            }
-            Err(error) => {
-                case.leave();
-                return Err(error);
-            }
-        };
-        if is_done && self.next.is_none() {
-            // It is done for good, and nothing may be written to its hash any more: the heartbeat ends first (A.10).
-            let Case { item, claim, lock, .. } = case;
-            claim.leave();
-            self.unlock(lock, &item).await;
-            self.store.delete_item(id).await.context("it is done, but its data in Redis could not be deleted")?;
-        } else {
-            self.let_go(case).await;
-        }
-        if is_done && let Some(next) = &self.next {
-            // If this fails, the message comes back, finds the item at the next stage, and is published then (A.7).
-            let published = self.publisher.publish(next, id.to_string()).await;
-            published.context("it could not be published to its next topic")?;
-        }
-        Ok(verdict)
-    }
-
-    async fn let_go(&self, case: Case) {
-        let Case { item, claim, lock, .. } = case;
-        self.unlock(lock, &item).await;
-        super::release(claim).await;
-    }
-
-    /// Reads the item once more, changes it and its attempts, and saves both. `None`: it is not ours any more, and nothing was
-    /// written (A.4).
-    async fn write(&self, case: &mut Case, change: Change) -> Result<Option<Verdict>> {
-        let id = case.item.id;
-        let current = self.look(id).await?;
-        let reason = match &current {
-            Some(current) => self.no_longer_ours(&case.item, current),
-            None => Some("the Registry does not have it any more".to_owned()),
-        };
-        if let Some(reason) = reason {
-            tracing::info!(work_item_id = id, "nothing is written for WorkItem {id}: {reason}");
-            return Ok(None);
-        }
-        // A process that was stopped for a while may not have noticed yet.
-        case.claim.check().context("the claim on it was lost")?;
-        if let Some(current) = current {
-            case.item = current;
-        }
-        let verdict = match change {
-            Change::PutAway => self.put_away(case),
-            Change::Done(done) => self.done(case, &done),
-            Change::Wait { note, delay } => Self::wait(case, note, delay),
-            Change::Failed(errors) => self.fail(case, errors),
-            Change::System(message) => self.system(case, message),
-        };
-        case.item.release();
-        case.result.finish(Time::now());
-        let topic = self.rules.topic();
-        self.store.save_work_result(id, &case.result).await.context("its attempts could not be saved")?;
-        let trouble = Trouble { failing_since: case.failing_since, deaths: 0 };
-        self.store.save_trouble(id, topic, trouble).await.context("its troubles could not be saved")?;
-        self.registry.save_work_item(&case.item).await.context("it could not be saved")?;
-        Ok(Some(verdict))
-    }
-
-    fn done(&self, case: &mut Case, done: &Done) -> Verdict {
-        self.rules.complete(&mut case.item, done);
-        case.result.errors = List::new();
-        case.failing_since = Time::UNSET;
-        tracing::info!(work_item_id = case.item.id, "WorkItem {}: {}", case.item.id, case.item.note);
-        Verdict::Finish
-    }
-
-    /// Too many processes died over the item, one after the other: it is not tried again before somebody has looked at it.
-    pub(super) async fn too_deadly(&self, mut case: Case, deaths: u32) -> Result<Verdict> {
-        let id = case.item.id;
-        let reason = format!("{deaths} workers in a row died while they worked on this item.");
-        tracing::error!(work_item_id = id, deaths, "WorkItem {id} is given up: {reason}");
-        let written = async {
-            self.rules.give_up(&mut case.item, &reason, case.result.attempt);
-            case.result.attempt = 0;
-            self.store.save_work_result(id, &case.result).await.context("its attempts could not be saved")?;
-            let topic = self.rules.topic();
-            self.store.save_trouble(id, topic, Trouble::default()).await.context("its troubles could not be saved")?;
-            self.registry.save_work_item(&case.item).await.context("it could not be saved")
-        };
-        match written.await {
-            Ok(_) => {
-                self.let_go(case).await;
-                Ok(Verdict::Finish)
-            }
-            Err(error) => {
-                case.leave();
-                Err(error)
+impl Outcome {
+    /// Applied to the item as the Registry has it now. It does not look at how often that was done.
+    pub(super) fn apply(&self, terms: Terms<'_>, item: WorkItem, record: Record) -> Settled {
+        let mut settled = Settled { item, record, follows: Follows::End, text: String::new(), level: Level::Info };
+        match self {
+            Self::Returned(Ok(done)) => settled.done(terms, done),
+            Self::Returned(Err(Stop::Waiting { note, delay })) => settled.wait(note, *delay),
+            Self::Returned(Err(Stop::Back { stage, note })) => settled.back(terms, stage, note),
+            Self::Returned(Err(Stop::System(message))) | Self::NotBegun(message) => settled.system(terms, message),
+            Self::Returned(Err(Stop::Failed(errors))) => settled.fail(terms, errors.clone()),
+            Self::Returned(Err(Stop::Cancelled)) => settled.system(terms, "The work was cancelled by itself."),
+            // Nothing is written where it was taken away.
+            Self::PutAway | Self::TakenAway(_) => settled.put_away(terms.node),
+            Self::Refused(reason) => settled.refuse(terms, reason),
+            Self::TooDeadly(deaths) => {
+                settled.refuse(terms, &format!("{deaths} workers in a row died while they worked on this item."))
             }
         }
-    }
-
-    /// Nothing is said about the work: another process takes it up.
-    fn put_away(&self, case: &mut Case) -> Verdict {
-        case.result.attempt = (case.result.attempt - 1).max(0);
-        let Case { item, .. } = case;
-        item.status = Status::Pending;
-        if !item.note.contains(&self.node) {
-            item.note.push_str(&note::killed(&self.node));
-        }
-        tracing::info!(work_item_id = item.id, "Released WorkItem {}", item.id);
-        Verdict::Later(Duration::ZERO)
-    }
-
-    fn wait(case: &mut Case, note: String, delay: Duration) -> Verdict {
-        case.result.attempt = (case.result.attempt - 1).max(0);
-        case.result.errors = List::new();
-        case.failing_since = Time::UNSET;
-        tracing::info!(
-            work_item_id = case.item.id,
-            delay_seconds = delay.as_secs(),
-            "WorkItem {} waits: {note}",
-            case.item.id
-        );
-        case.item.note = note;
-        Verdict::Later(delay)
-    }
-
-    fn fail(&self, case: &mut Case, errors: Vec<ProcessingError>) -> Verdict {
-        case.failing_since = Time::UNSET;
-        case.result.errors = List::new();
-        for error in errors {
-            case.result.add_error(ProcessingError { work_item_id: case.item.id, ..error });
-        }
-        let id = case.item.id;
-        if case.result.has_fatal_errors() {
-            let messages = case.result.fatal_messages();
-            tracing::error!(work_item_id = id, "WorkItem {id} failed for good: {messages}");
-            self.rules.fail(&mut case.item, messages);
-            case.result.attempt = 0;
-            return Verdict::Finish;
-        }
-        let messages = case.result.other_messages();
-        if case.result.attempt >= self.max_attempts {
-            tracing::error!(work_item_id = id, attempts = case.result.attempt, "WorkItem {id} is given up: {messages}");
-            self.rules.give_up(&mut case.item, &messages, case.result.attempt);
-            // An administrator's requeue starts with a fresh set.
-            case.result.attempt = 0;
-            return Verdict::Finish;
-        }
-        tracing::warn!(
-            work_item_id = id,
-            attempt = case.result.attempt,
-            "WorkItem {id} failed and is tried again: {messages}"
-        );
-        case.item.note = messages;
-        Verdict::Again(self.requeue_delay)
-    }
-
-    /// The system failed, not the item. The attempt is given back, until patience is at its end.
-    fn system(&self, case: &mut Case, message: String) -> Verdict {
-        let now = Time::now();
-        if !case.failing_since.is_set() {
-            case.failing_since = now;
-        }
-        let lasted = Duration::try_from(now.inner() - case.failing_since.inner()).unwrap_or_default();
-        if lasted >= self.system_patience {
-            case.result.attempt = self.max_attempts.max(case.result.attempt);
-            return self.fail(case, vec![ProcessingError { message, ..ProcessingError::default() }]);
-        }
-        case.result.attempt = (case.result.attempt - 1).max(0);
-        let id = case.item.id;
-        tracing::warn!(work_item_id = id, "the system failed WorkItem {id}, which is tried again: {message}");
-        case.item.note = message;
-        Verdict::Later((lasted / 2).clamp(SHORTEST_PAUSE, LONGEST_PAUSE))
+        settled.item.release();
+        settled.record.result.finish(Time::now());
+        settled.record.trouble.deaths = 0;
+        settled
     }
 }
 
-impl Case {
-    /// Whoever comes next finds claim and lock dead, and takes over.
-    fn leave(self) {
-        self.claim.leave();
-        if let Some(lock) = self.lock {
-            lock.leave();
+impl Settled {
+    fn done(&mut self, Terms { rules, .. }: Terms<'_>, done: &Done) {
+        rules.complete(&mut self.item, done);
+        self.record.result.errors = List::new();
+        self.record.trouble.failing_since = Time::UNSET;
+        self.text.clone_from(&self.item.note);
+        self.follows = rules.next().map_or(Follows::CleanEnd, Follows::Stage);
+    }
+
+    fn wait(&mut self, note: &str, delay: Duration) {
+        self.give_back();
+        self.record.result.errors = List::new();
+        self.record.trouble.failing_since = Time::UNSET;
+        note.clone_into(&mut self.item.note);
+        self.text = format!("waits for {} s: {note}", delay.as_secs());
+        self.follows = Follows::Wait(delay);
+    }
+
+    fn back(&mut self, terms: Terms<'_>, stage: &Stage, note: &str) {
+        let Ok(topic) = Topic::of(&self.item.action, stage) else {
+            return self.give_up(terms, &format!("It cannot go back to {stage}, which no worker waits for. {note}"));
+        };
+        self.record.result.errors = List::new();
+        self.record.trouble.failing_since = Time::UNSET;
+        Rules::send_back(&mut self.item, stage.clone(), note.to_owned());
+        self.text = format!("goes back to {stage}: {note}");
+        self.level = Level::Warning;
+        self.follows = Follows::Stage(topic);
+    }
+
+    /// Nothing is said about the work: another process takes it up.
+    fn put_away(&mut self, node: &str) {
+        self.give_back();
+        self.item.status = Status::Pending;
+        if !self.item.note.contains(node) {
+            self.item.note.push_str(&note::killed(node));
+        }
+        "is released".clone_into(&mut self.text);
+        self.follows = Follows::Process;
+    }
+
+    fn fail(&mut self, terms: Terms<'_>, errors: Vec<ProcessingError>) {
+        self.record.trouble.failing_since = Time::UNSET;
+        let result = &mut self.record.result;
+        result.errors = List::new();
+        for error in errors {
+            result.add_error(ProcessingError { work_item_id: self.item.id, ..error });
+        }
+        if result.has_fatal_errors() {
+            let messages = result.fatal_messages();
+            result.attempt = 0;
+            self.text = format!("failed for good: {messages}");
+            self.level = Level::Error;
+            terms.rules.fail(&mut self.item, messages);
+            return;
+        }
+        let messages = result.other_messages();
+        if result.attempt >= terms.max_attempts {
+            self.give_up(terms, &messages);
+            return;
+        }
+        self.text = format!("failed and is tried again: {messages}");
+        self.level = Level::Warning;
+        self.item.note = messages;
+        self.follows = Follows::Attempt(terms.requeue_delay);
+    }
+
+    /// The system failed, not the item. The attempt is given back, until patience is at its end.
+    fn system(&mut self, terms: Terms<'_>, message: &str) {
+        let now = Time::now();
+        let since = &mut self.record.trouble.failing_since;
+        if !since.is_set() {
+            *since = now;
+        }
+        let lasted = Duration::try_from(now.inner() - since.inner()).unwrap_or_default();
+        if lasted >= terms.system_patience {
+            self.record.result.attempt = terms.max_attempts.max(self.record.result.attempt);
+            return self
+                .fail(terms, vec![ProcessingError { message: message.to_owned(), ..ProcessingError::default() }]);
+        }
+        self.give_back();
+        self.text = format!("was failed by the system, and is tried again: {message}");
+        self.level = Level::Warning;
+        message.clone_into(&mut self.item.note);
+        self.follows = Follows::Wait((lasted / 2).clamp(SHORTEST_PAUSE, LONGEST_PAUSE));
+    }
+
+    fn refuse(&mut self, terms: Terms<'_>, reason: &str) {
+        self.record.trouble.failing_since = Time::UNSET;
+        self.give_up(terms, reason);
+    }
+
+    /// An administrator's requeue starts with a fresh set of attempts.
+    fn give_up(&mut self, terms: Terms<'_>, reason: &str) {
+        self.text = format!("is given up: {reason}");
+        self.level = Level::Error;
+        terms.rules.give_up(&mut self.item, reason, self.record.result.attempt);
+        self.record.result.attempt = 0;
+    }
+
+    fn give_back(&mut self) {
+        let result = &mut self.record.result;
+        result.attempt = (result.attempt - 1).max(0);
+    }
+}
+
+impl Follows {
+    /// When the message is due that the item waits for, where it waits.
+    pub(super) fn wakes(self) -> Option<Duration> {
+        match self {
+            Self::Attempt(delay) | Self::Wait(delay) => Some(delay.min(nsq::LONGEST_DEFERRAL)),
+            Self::End | Self::CleanEnd | Self::Stage(_) | Self::Process => None,
         }
     }
 }

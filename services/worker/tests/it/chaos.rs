@@ -1,10 +1,10 @@
-//! The loop under faults, with real processes: workers are killed every second while NSQ, Redis and the Registry go away in turn
-//! and an administrator cancels and requeues. Each item reaches the one end that it must, and its effect is there once.
+//! The loop under faults, with real processes: workers are killed every second while NSQ, Redis and the Registry go away in turn, the
+//! Registry reads but does not write, nsqd forgets everything, nobody reads what a worker logs, and an administrator cancels and
+//! requeues. Each item reaches the one end that it must, its effect is there once, and no stage runs more often than workers died.
 //!
-//! `CHAOS_ITEMS` and `CHAOS_SECONDS` make it larger than it is by default.
+//! `CHAOS_ITEMS`, `CHAOS_SECONDS` and `CHAOS_OUTAGE_MS` make it larger than it is by default.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,12 +12,11 @@ use model::{Action, PremisEvent, Stage, Status, Time, Topic, WorkItem};
 use registry::Query;
 use rustix::process::Signal;
 use stack::nsq::{Lookupd, LookupdOptions, Nsqd};
+use stack::proxy::Proxy;
 use stack::redis::Redis;
 use stack::registry::{Fault, Fixtures, Registry};
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::time::sleep;
+use worker::{CancellationToken, Part, Pass, Scan as _, Sweep, Sweeper};
 
 use crate::support::{Place, Running};
 
@@ -26,40 +25,23 @@ const SETTLE: Duration = Duration::from_mins(4);
 /// What becomes of items, by the first word of their bag's name.
 const KINDS: [&str; 6] = ["works", "slow", "fails", "fatal", "panics", "cancelled"];
 
-/// A way to a server that can be cut.
-struct Proxy {
-    address: SocketAddr,
-    away: watch::Sender<bool>,
+/// What is done to the servers, one after the other.
+#[derive(Debug, Clone, Copy)]
+enum Trouble {
+    RegistryAway,
+    RedisAway,
+    NsqdAway,
+    RegistryReadsOnly,
+    NsqdForgets,
 }
 
-impl Proxy {
-    async fn to(server: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (away, cut) = watch::channel(false);
-        tokio::spawn(async move {
-            while let Ok((mut client, _)) = listener.accept().await {
-                let mut cut = cut.clone();
-                tokio::spawn(async move {
-                    if *cut.borrow() {
-                        return;
-                    }
-                    let Ok(mut server) = TcpStream::connect(server).await else { return };
-                    tokio::select! {
-                        _ = copy_bidirectional(&mut client, &mut server) => {}
-                        _ = cut.wait_for(|away| *away) => {}
-                    }
-                });
-            }
-        });
-        Self { address, away }
-    }
-}
+const TROUBLES: [Trouble; 5] =
+    [Trouble::RegistryAway, Trouble::RedisAway, Trouble::NsqdAway, Trouble::RegistryReadsOnly, Trouble::NsqdForgets];
 
 struct World {
     registry: Arc<Registry>,
     redis_way: Proxy,
-    _redis: Redis,
+    redis: Redis,
     nsqd: Option<Nsqd>,
     nsqd_options: stack::nsq::Options,
     lookupd: Lookupd,
@@ -87,18 +69,13 @@ impl World {
         let options =
             stack::registry::Options { nsqd: Some(nsqd.http()), fixtures: Fixtures::People, ..Default::default() };
         let registry = Registry::start(options).unwrap();
-        let settings = registry::Settings {
-            url: &registry.url(),
-            version: "v3",
-            user: "system@aptrust.org",
-            key: "password",
-            api: registry::Api::Admin,
-        };
+        let settings =
+            registry::Settings { url: &registry.url(), version: "v3", user: "system@aptrust.org", key: "password" };
         let client = registry::Client::new(settings, registry::Limits::default()).unwrap();
         Self {
             registry: Arc::new(registry),
             redis_way: Proxy::to(redis.address()).await,
-            _redis: redis,
+            redis,
             nsqd: Some(nsqd),
             nsqd_options,
             lookupd,
@@ -114,33 +91,78 @@ impl World {
             .set("PRESERV_REGISTRY_URL", &self.registry.url())
             .set("PRESERV_REGISTRY_API_USER", "system@aptrust.org")
             .set("PRESERV_REGISTRY_API_KEY", "password")
-            .set("REDIS_URL", &self.redis_way.address.to_string())
+            .set("REDIS_URL", &self.redis_way.address().to_string())
             .set("CLAIM_TTL", "2s")
             .set("WITNESS_WORKERS", "10")
             .set("WITNESS_BUFFER_SIZE", "10")
     }
 
-    /// Takes a server away for a while.
-    async fn fault(&mut self, number: usize) {
-        let pause = Duration::from_millis(1500);
-        match number % 3 {
-            0 => {
-                self.registry.faults().add("/", Fault::Status(503), usize::MAX);
-                sleep(pause).await;
-                self.registry.faults().clear();
-            }
-            1 => {
-                self.redis_way.away.send_replace(true);
-                sleep(pause).await;
-                self.redis_way.away.send_replace(false);
-            }
-            _ => {
+    async fn begin(&mut self, trouble: Trouble) {
+        match trouble {
+            Trouble::RegistryAway => self.registry.faults().add("/", Fault::Status(503), usize::MAX),
+            Trouble::RegistryReadsOnly => self.registry.faults().add_for("PUT", "/", Fault::Status(503), usize::MAX),
+            Trouble::RedisAway => self.redis_way.take_away(),
+            Trouble::NsqdAway | Trouble::NsqdForgets => {
                 if let Some(nsqd) = self.nsqd.take() {
                     nsqd.stop().await;
                 }
-                sleep(pause).await;
-                self.nsqd = Some(Nsqd::start(self.nsqd_options.clone()).await.unwrap());
             }
+        }
+    }
+
+    async fn end(&mut self, trouble: Trouble) {
+        match trouble {
+            Trouble::RegistryAway | Trouble::RegistryReadsOnly => self.registry.faults().clear(),
+            Trouble::RedisAway => self.redis_way.bring_back(),
+            Trouble::NsqdAway => self.start_nsqd().await,
+            Trouble::NsqdForgets => {
+                let data = self.nsqd_options.data.clone().unwrap();
+                std::fs::remove_dir_all(&data).unwrap();
+                std::fs::create_dir(&data).unwrap();
+                self.start_nsqd().await;
+                self.hours_pass().await;
+            }
+        }
+    }
+
+    async fn start_nsqd(&mut self) {
+        let nsqd = Nsqd::start(self.nsqd_options.clone()).await.unwrap();
+        for topic in [Topic::IngestRecord, Topic::IngestCleanup] {
+            nsqd.create(topic.as_str(), Some(&topic.channel())).await.unwrap();
+        }
+        self.nsqd = Some(nsqd);
+    }
+
+    /// The sweep looks at what has waited for hours, and at an item once an hour.
+    async fn hours_pass(&self) {
+        for item in self.items().await {
+            self.registry.store().age_work_item(item.id, Duration::from_hours(3)).unwrap();
+        }
+        let leases = redis::Client::open(format!("redis://{}/1", self.redis.address())).unwrap();
+        let mut leases = leases.get_multiplexed_async_connection().await.unwrap();
+        let keys: Vec<String> = redis::cmd("KEYS").arg("swept*").query_async(&mut leases).await.unwrap();
+        for key in keys {
+            let (): () = redis::cmd("DEL").arg(key).query_async(&mut leases).await.unwrap();
+        }
+    }
+
+    async fn sweep(&self) {
+        let options = redis_store::Options {
+            address: self.redis.address().to_string(),
+            password: None,
+            database: 0,
+            lease_database: 1,
+        };
+        let sweeper = Sweeper {
+            registry: self.client.clone(),
+            store: redis_store::Store::new(&options).unwrap(),
+            publisher: nsq::Publisher::new(&self.nsqd_options.http.to_string()).unwrap(),
+            lookup: nsq::Lookup::new([self.lookupd.http().to_string()]).unwrap(),
+            mode: Sweep::Stranded,
+        };
+        // A server may be away just now: the next sweep finds what this one did not.
+        if let Err(error) = sweeper.pass(&Part::Whole, &Pass::new(CancellationToken::new())).await {
+            eprintln!("a sweep was incomplete: {error:#}");
         }
     }
 
@@ -174,6 +196,7 @@ fn is_settled(item: &WorkItem) -> bool {
 async fn killed_workers_and_absent_servers_lose_nothing_and_do_nothing_twice() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (count, seconds) = (wanted("CHAOS_ITEMS", 60), wanted("CHAOS_SECONDS", 10));
+    let outage = Duration::from_millis(wanted("CHAOS_OUTAGE_MS", 1500));
     let mut world = World::new().await;
     let publisher = nsq::Publisher::new(&world.nsqd_options.http.to_string()).unwrap();
     let topic: nsq::Name = Topic::IngestRecord.as_str().parse().unwrap();
@@ -201,20 +224,42 @@ async fn killed_workers_and_absent_servers_lose_nothing_and_do_nothing_twice() {
         publisher.publish(&topic, id.to_string()).await.unwrap();
     }
 
-    let places = [world.place(), world.place(), world.place()];
-    let start = |place: &Place| place.start("witness", &[]);
-    let mut workers: Vec<Running> = places.iter().map(start).collect();
+    let mut logs: Vec<Running> = Vec::new();
+    let mut places = vec![world.place(), world.place(), world.place()];
+    let mut workers: Vec<Running> = places.iter().map(|place| place.start("witness", &[])).collect();
+    // Nobody reads what this one says.
+    let deaf = world.place();
+    let (mut unheard, _unread) = deaf.start_unheard("witness", &[]);
     let until = Instant::now() + Duration::from_secs(seconds);
-    let mut round = 0;
+    let mut kills = 0;
+    let mut trouble: Option<(Trouble, Instant)> = None;
+    let mut troubles = TROUBLES.into_iter().cycle();
     while Instant::now() < until {
         sleep(Duration::from_secs(1)).await;
-        let victim = round % workers.len();
-        // The old one is killed as it is dropped.
-        workers[victim] = start(&places[victim]);
-        if round % 3 == 2 {
-            world.fault(round / 3).await;
+        let victim = kills % workers.len();
+        // A new folder, so that the log of the old one stays.
+        let place = world.place();
+        let mut killed = std::mem::replace(&mut workers[victim], place.start("witness", &[]));
+        killed.kill();
+        logs.push(killed);
+        places.push(place);
+        kills += 1;
+        match trouble {
+            Some((what, ends)) if Instant::now() >= ends => {
+                world.end(what).await;
+                world.sweep().await;
+                trouble = None;
+            }
+            Some(_) => {}
+            None => {
+                let what = troubles.next().unwrap();
+                world.begin(what).await;
+                trouble = Some((what, Instant::now() + outage));
+            }
         }
-        if let Some(id) = cancellable.pop() {
+        if let Some(id) = cancellable.pop()
+            && !matches!(trouble, Some((Trouble::RegistryAway | Trouble::RegistryReadsOnly, _)))
+        {
             // As an administrator does it in the Registry: whatever the worker is at.
             let mut item = world.client.work_item(id).await.unwrap();
             if item.stage == Stage::Record {
@@ -223,12 +268,21 @@ async fn killed_workers_and_absent_servers_lose_nothing_and_do_nothing_twice() {
                 world.client.save_work_item(&item).await.unwrap();
             }
         }
-        round += 1;
     }
+    if let Some((what, _)) = trouble {
+        world.end(what).await;
+    }
+    if seconds < TROUBLES.len() as u64 * 4 {
+        // Too short to come to it by itself.
+        world.begin(Trouble::NsqdForgets).await;
+        world.end(Trouble::NsqdForgets).await;
+    }
+    world.sweep().await;
 
     // An administrator requeues one that was given up, and it is tried again.
     let settled = Instant::now() + SETTLE;
     let mut requeued = None;
+    let mut next_sweep = Instant::now() + Duration::from_secs(20);
     loop {
         let items = world.items().await;
         if requeued.is_none()
@@ -241,6 +295,12 @@ async fn killed_workers_and_absent_servers_lose_nothing_and_do_nothing_twice() {
         let open: Vec<_> = items.iter().filter(|item| !is_settled(item)).map(|item| (&item.name, &item.note)).collect();
         if open.is_empty() {
             break;
+        }
+        if Instant::now() >= next_sweep {
+            // What a killed worker left between saving and publishing.
+            world.hours_pass().await;
+            world.sweep().await;
+            next_sweep = Instant::now() + Duration::from_secs(20);
         }
         assert!(Instant::now() < settled, "{} items did not settle: {open:#?}", open.len());
         sleep(Duration::from_millis(200)).await;
@@ -266,8 +326,25 @@ async fn killed_workers_and_absent_servers_lose_nothing_and_do_nothing_twice() {
         *ends.entry(kind(&item)).or_default() += 1;
     }
     assert_eq!(ends.values().sum::<u64>(), count);
-    for mut worker in workers {
+    unheard.signal(Signal::TERM);
+    assert_eq!(unheard.ended(), 0);
+    for worker in &mut workers {
         worker.signal(Signal::TERM);
         assert_eq!(worker.ended(), 0);
+    }
+    logs.extend(workers);
+    let mut runs: BTreeMap<i64, usize> = BTreeMap::new();
+    for line in logs.iter().flat_map(Running::log) {
+        if line["message"].as_str().is_some_and(|message| message.starts_with("working on WorkItem")) {
+            *runs.entry(line["work_item_id"].as_i64().unwrap()).or_default() += 1;
+        }
+    }
+    let most = runs.values().max().copied().unwrap_or_default();
+    eprintln!(
+        "{count} items, {kills} kills, {} runs of stages, at most {most} for one item: {ends:?}",
+        runs.values().sum::<usize>()
+    );
+    for item in world.items().await.iter().filter(|item| matches!(kind(item), "works" | "slow")) {
+        assert!(runs.get(&item.id).is_none_or(|runs| *runs <= kills + 1), "{runs:?} of {item:?}");
     }
 }

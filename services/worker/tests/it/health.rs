@@ -44,6 +44,18 @@ fn unhealthy_before_it_runs_and_after_it_ended() {
 }
 
 #[test]
+fn unhealthy_while_a_client_fails_for_too_long() {
+    let place = Place::complete();
+    let troubled = place.start("misbehaving", &["troubled"]);
+    troubled.logged("starts");
+    until(|| {
+        let ended = place.run("misbehaving", &["--health"]);
+        let said = "misbehaving: unhealthy: Redis has failed for ";
+        if ended.code == Some(1) && ended.stderr.starts_with(said) { Ok(()) } else { Err(format!("{ended:?}")) }
+    });
+}
+
+#[test]
 fn unhealthy_after_it_was_killed() {
     let place = Place::complete();
     let mut idle = place.start("idle", &[]);

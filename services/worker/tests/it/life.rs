@@ -1,8 +1,12 @@
 //! From start to end: the startup line, signals, the drain and the exit codes.
 
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::support::{Place, example, sha256};
 
@@ -17,8 +21,8 @@ fn the_first_line_tells_who_starts_and_with_which_numbers() {
     assert_eq!(log[0]["service"], "idle");
     assert_eq!(log[0]["version"], "0.1.0");
     assert_eq!(log[0]["sha256"], sha256(&example("idle")));
-    assert_eq!(log[0]["topic"], "nothing");
-    assert_eq!(log[0]["channel"], "nothing_worker_chan");
+    assert_eq!(log[0]["topic"], "fixity_check");
+    assert_eq!(log[0]["channel"], "fixity_check_worker_chan");
     assert_eq!(log[0]["buffer_size"], 5);
     assert_eq!(log[0]["workers"], 7);
     assert_eq!(log[0]["max_attempts"], 8);
@@ -58,6 +62,56 @@ fn a_missed_drain_deadline_ends_it_with_75() {
     misbehaving.signal(Signal::TERM);
     assert_eq!(misbehaving.ended(), 75);
     misbehaving.logged("missed its deadline");
+}
+
+#[test]
+fn a_stage_that_blocks_its_threads_holds_up_neither_signal_nor_deadline() {
+    let place = Place::complete().set("TOKIO_WORKER_THREADS", "1");
+    let mut misbehaving = place.start("misbehaving", &["block"]);
+    misbehaving.logged("starts");
+    misbehaving.signal(Signal::TERM);
+    assert_eq!(misbehaving.ended(), 75);
+    misbehaving.logged("missed its deadline");
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_neither_life_nor_death() {
+    let place = Place::complete();
+    let (mut flood, _unread) = place.start_into_pipe("misbehaving", &["flood"]);
+    // It beats once it has logged more than pipe and queue hold.
+    place.beats("misbehaving");
+    let health = place.run("misbehaving", &["--health"]);
+    assert_eq!(health.code, Some(0), "{health:?}");
+    flood.signal(Signal::TERM);
+    assert_eq!(flood.ended(), 0);
+}
+
+#[test]
+fn lines_that_were_dropped_are_told_of_once_the_log_is_read() {
+    let place = Place::complete();
+    let (mut flood, pipe) = place.start_into_pipe("misbehaving", &["flood"]);
+    place.beats("misbehaving");
+    let (send, lines) = mpsc::channel();
+    let reader = std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines() {
+            send.send(serde_json::from_str::<Value>(&line.unwrap()).unwrap()).unwrap();
+        }
+    });
+    let mut log = Vec::new();
+    let told = loop {
+        let line = lines.recv_timeout(Duration::from_mins(1)).unwrap();
+        if line["message"].as_str().is_some_and(|text| text.starts_with("log lines were dropped")) {
+            break line;
+        }
+        log.push(line);
+    };
+    let flooded = log.iter().filter(|line| line["line"].is_u64()).count();
+    assert_eq!(told["lines"], 10_000 - flooded);
+    flood.signal(Signal::TERM);
+    assert_eq!(flood.ended(), 0);
+    reader.join().unwrap();
+    log.extend(lines);
+    assert_eq!(log.last().unwrap()["message"], "finished");
 }
 
 #[test]

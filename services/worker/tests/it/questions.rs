@@ -18,7 +18,7 @@ fn version_is_two_lines_and_a_third_if_unfinished() {
 fn help_names_the_flags_and_settings_of_this_program() {
     let ended = Place::empty().run("idle", &["-help"]);
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
-    for text in ["Usage: idle [flags]", "nothing_worker_chan", "--requeue-timeout DURATION", "IDLE_BUFFER_SIZE"] {
+    for text in ["Usage: idle [flags]", "fixity_check_worker_chan", "--requeue-timeout DURATION", "IDLE_BUFFER_SIZE"] {
         assert!(ended.stdout.contains(text), "{text}: {}", ended.stdout);
     }
 }

@@ -22,14 +22,19 @@ fn the_table_of_services_is_what_the_files_declare() {
     assert_eq!(rows.collect::<BTreeMap<_, _>>(), files.collect());
 }
 
-/// What the program waits for and the sections that it reads, as the table has them.
+/// What the program waits for and the sections that it reads beyond what its kind does, as the table has them.
 fn declaration(text: &str) -> Option<(String, String)> {
-    let topic = between(text, "QueueWorker::new(\"", "\")").map(|topic| format!("topic `{topic}`"));
+    let topic = model::Topic::ALL.into_iter().find(|topic| {
+        [")", ","].iter().any(|end| text.contains(&format!("Topic::{topic:?}{end}")))
+            || *topic == model::Topic::DeleteItem && text.contains("Rules::deletion()")
+    });
+    let topic = topic.map(|topic| format!("topic `{topic}`"));
     let waits_for = topic.or_else(|| between(text, "Scanner::every(names::", ")").map(|name| format!("`{name}`")))?;
-    let settings = between(text, "type Settings = (", ")")
-        .or_else(|| between(text, "Program<QueueWorker, (", ")>"))
-        .or_else(|| between(text, "Program<Scanner, (", ")>"))?;
-    Some((waits_for, settings.to_owned()))
+    let kinds = ["ItemWorker", "QueueWorker", "Scanner"];
+    let settings = between(text, "type Settings = ", ";")
+        .or_else(|| kinds.iter().find_map(|kind| between(text, &format!("Program<{kind}, "), "> =")))?;
+    let settings = settings.trim_start_matches('(').trim_end_matches(')');
+    Some((waits_for, if settings.is_empty() { "-" } else { settings }.to_owned()))
 }
 
 fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {

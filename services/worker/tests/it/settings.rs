@@ -21,11 +21,13 @@ fn check_settings_with_nothing_set_lists_all_and_ends_with_64() {
     let ended = Place::empty().run("idle", &["--check-settings"]);
     assert_eq!(ended.code, Some(64));
     let names = "\
-APT_ENV LOG_LEVEL LOG_DIR NSQ_LOOKUPD NSQ_URL CLAIM_TTL SYSTEM_RETRY_LIMIT IDLE_BUFFER_SIZE IDLE_WORKERS \
+APT_ENV LOG_LEVEL LOG_DIR NSQ_LOOKUPD NSQ_URL IDLE_BUFFER_SIZE IDLE_WORKERS \
 IDLE_MAX_ATTEMPTS PRESERV_REGISTRY_URL \
 PRESERV_REGISTRY_API_VERSION PRESERV_REGISTRY_API_USER PRESERV_REGISTRY_API_KEY REDIS_URL REDIS_PASSWORD \
-REDIS_DEFAULT_DB REDIS_LEASE_DB S3_AWS_HOST S3_AWS_KEY S3_AWS_SECRET S3_WASABI_HOST_OR BUCKET_WASABI_OR \
-S3_WASABI_HOST_TX BUCKET_WASABI_TX S3_WASABI_HOST_VA BUCKET_WASABI_VA S3_WASABI_KEY S3_WASABI_SECRET INGEST_TEMP_DIR";
+REDIS_DEFAULT_DB REDIS_LEASE_DB S3_AWS_HOST S3_AWS_KEY S3_AWS_SECRET S3_WASABI_HOST_OR S3_WASABI_KEY \
+S3_WASABI_SECRET S3_WASABI_HOST_TX S3_WASABI_HOST_VA BUCKET_STANDARD_VA BUCKET_STANDARD_OR BUCKET_GLACIER_OH BUCKET_GLACIER_OR \
+BUCKET_GLACIER_VA BUCKET_GLACIER_DEEP_OH BUCKET_GLACIER_DEEP_OR BUCKET_GLACIER_DEEP_VA BUCKET_WASABI_OR BUCKET_WASABI_TX \
+BUCKET_WASABI_VA INGEST_TEMP_DIR";
     assert_eq!(first_column(&ended), names.split(' ').collect::<Vec<_>>());
     let missing = ended.stdout.lines().filter(|line| line.contains(" missing ")).count();
     assert_eq!(ended.stderr.lines().count(), missing);
@@ -75,15 +77,26 @@ fn the_file_counts_where_the_environment_is_silent_or_empty() {
 }
 
 #[test]
+fn a_password_in_the_file_is_the_one_that_upstream_reads() {
+    // The byte order mark and the colon, too, come from files that are in use.
+    let place = Place::complete().file(".env", "\u{feff}REDIS_DEFAULT_DB: 3\r\nINGEST_TEMP_DIR=./pa$$word#b\r\n");
+    let ended = place.set("INGEST_TEMP_DIR", "").run("idle", &["--check-settings"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    assert_eq!(row(&ended, "REDIS_DEFAULT_DB")[3], "3");
+    assert!(row(&ended, "INGEST_TEMP_DIR")[3].ends_with("/pa$$word"), "{ended:?}");
+}
+
+#[test]
 fn apt_env_names_a_file_that_must_be_there_and_make_sense() {
     let ended = Place::complete().set("APT_ENV", "test").file(".env", "").run("idle", &[]);
     let said = "idle: .env.test: cannot be read: No such file or directory (os error 2) (APT_ENV asks for this file)\n";
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(64), said));
 
-    let file = "NSQ_URL=http://x\nREDIS_PASSWORD=geheim with blanks\n";
+    let file = "NSQ_URL=http://x\nREDIS_PASSWORD geheim\n";
     let ended = Place::complete().set("APT_ENV", "test").file(".env.test", file).run("idle", &[]);
-    let said = "idle: .env.test: the line after NSQ_URL is not `NAME=value`; quote values that hold blanks (APT_ENV asks \
-                for this file)\n";
+    let said = "idle: .env.test: line 2 is neither `NAME=value`, `NAME: value` nor a comment; a name has letters, digits, \
+                `_` and `.`, and a value of several lines has nothing but a comment behind its closing quote (APT_ENV \
+                asks for this file)\n";
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(64), said));
 }
 

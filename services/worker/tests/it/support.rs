@@ -1,6 +1,7 @@
 //! The programs under test, each run in a folder of its own with nothing in its environment but what the test puts there.
 
 use std::fs::{self, File};
+use std::io::{PipeReader, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,9 +11,13 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-/// An example of this package, built when the first test asks for it.
+/// An example of this package. `test-all` has compiled it and says where; in a run by hand it is built, where it is not, when the
+/// first test asks for it.
 pub(crate) fn example(name: &str) -> PathBuf {
     static BUILT: OnceLock<()> = OnceLock::new();
+    if let Some(programs) = std::env::var_os("XTASK_PROGRAMS") {
+        return PathBuf::from(programs).join("examples").join(name);
+    }
     // This executable is <target>/<profile>/deps/it-…; the examples are beside its folder.
     let executable = std::env::current_exe().unwrap();
     let folder = executable.parent().unwrap().parent().unwrap();
@@ -81,6 +86,14 @@ impl Place {
             .set("S3_NEWSTORAGEOPTION_HOST_VA", "va.local")
             .set("S3_WASABI_KEY", SECRETS[4])
             .set("S3_NEWSTORAGEOPTION_SECRET", SECRETS[5])
+            .set("BUCKET_STANDARD_VA", "standard-va")
+            .set("BUCKET_STANDARD_OR", "standard-or")
+            .set("BUCKET_GLACIER_OH", "glacier-oh")
+            .set("BUCKET_GLACIER_OR", "glacier-or")
+            .set("BUCKET_GLACIER_VA", "glacier-va")
+            .set("BUCKET_GLACIER_DEEP_OH", "deep-oh")
+            .set("BUCKET_GLACIER_DEEP_OR", "deep-or")
+            .set("BUCKET_GLACIER_DEEP_VA", "deep-va")
             .set("BUCKET_WASABI_OR", "wasabi-or")
             .set("BUCKET_NEWSTORAGEOPTION_TX", "wasabi-tx")
             .set("BUCKET_WASABI_VA", "wasabi-va")
@@ -104,36 +117,65 @@ impl Place {
 
     /// Starts a program without waiting for anything.
     pub(crate) fn start(&self, program: &str, arguments: &[&str]) -> Running {
+        self.start_with(program, arguments, File::create(self.path("stdout")).unwrap().into())
+    }
+
+    /// The same with a pipe as stdout, which nobody drains unless the test does; [`Running::log`] stays empty.
+    pub(crate) fn start_into_pipe(&self, program: &str, arguments: &[&str]) -> (Running, PipeReader) {
+        let (reader, writer) = std::io::pipe().unwrap();
+        (self.start_with(program, arguments, writer.into()), reader)
+    }
+
+    /// The same with a pipe that is full from the start.
+    pub(crate) fn start_unheard(&self, program: &str, arguments: &[&str]) -> (Running, PipeReader) {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let flags = rustix::fs::fcntl_getfl(&writer).unwrap();
+        rustix::fs::fcntl_setfl(&writer, flags | rustix::fs::OFlags::NONBLOCK).unwrap();
+        while (&writer).write(&[b'\n'; 4096]).is_ok() {}
+        rustix::fs::fcntl_setfl(&writer, flags).unwrap();
+        (self.start_with(program, arguments, writer.into()), reader)
+    }
+
+    fn start_with(&self, program: &str, arguments: &[&str], to: Stdio) -> Running {
         let (stdout, stderr) = (self.path("stdout"), self.path("stderr"));
-        let child = Command::new(example(program))
+        let mut command = self.command(program, arguments);
+        let child = command.stdout(to).stderr(File::create(&stderr).unwrap()).spawn().unwrap();
+        Running { child, stdout, stderr }
+    }
+
+    fn command(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(example(program));
+        command
             .args(arguments)
             .current_dir(self.folder.path())
             .env_clear()
             .envs(self.variables.clone())
-            .stdin(Stdio::null())
-            .stdout(File::create(&stdout).unwrap())
-            .stderr(File::create(&stderr).unwrap())
-            .spawn()
-            .unwrap();
-        Running { child, stdout, stderr }
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Waits for the program's main loop to beat once more than it has.
+    pub(crate) fn beats(&self, program: &str) {
+        let read = || fs::read_to_string(self.path(&format!("{program}.health"))).map_err(|error| error.to_string());
+        let before = until(read);
+        until(|| read().and_then(|now| if now == before { Err(format!("no beat since {now}")) } else { Ok(()) }));
     }
 
     /// Runs a program to its end; for questions that are answered at once.
     pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> Ended {
-        let output = Command::new(example(program))
-            .args(arguments)
-            .current_dir(self.folder.path())
-            .env_clear()
-            .envs(self.variables.clone())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
+        let output = self.command(program, arguments).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 }
 
 impl Running {
+    /// As the machine does that runs out of memory.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }

@@ -76,6 +76,16 @@ pub(super) struct Hub {
 }
 
 impl Hub {
+    /// How many channels somebody listens to.
+    pub(super) fn channels(&self) -> usize {
+        self.channels.len()
+    }
+
+    /// How many patterns somebody listens to.
+    pub(super) fn patterns(&self) -> usize {
+        self.patterns.len()
+    }
+
     /// Returns how many got it.
     pub(super) fn publish(&self, channel: &[u8], message: &[u8]) -> usize {
         let direct = self.channels.get(channel).into_iter().flat_map(BTreeMap::values);

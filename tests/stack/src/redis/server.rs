@@ -32,6 +32,10 @@ pub(super) struct Server {
     pub(super) commands: u64,
     pub(super) hits: u64,
     pub(super) misses: u64,
+    /// The most that the keys and values have taken.
+    pub(super) peak: usize,
+    /// Tells this server from those before it: 40 hexadecimal digits.
+    pub(super) run_id: String,
     /// Bytes of requests that are not complete yet, over all connections.
     pub(super) pending: usize,
 }
@@ -50,6 +54,8 @@ impl Server {
             commands: 0,
             hits: 0,
             misses: 0,
+            peak: 0,
+            run_id: format!("{:032x}{:08x}", fastrand::u128(..), fastrand::u32(..)),
             pending: 0,
         }
     }
@@ -135,6 +141,7 @@ impl Server {
             reply.bytes.truncate(before);
             reply.error(&failure);
         }
+        self.peak = self.peak.max(self.keyspace.used());
         self.hub.show_to_monitors(client, command, arguments);
     }
 

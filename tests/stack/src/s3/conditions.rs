@@ -55,11 +55,15 @@ impl ReadCondition {
     }
 }
 
-/// The conditions of a PUT, of the end of a multipart upload, or of a DELETE.
+/// The conditions of a PUT, of a copy on its destination, of the end of a multipart upload, or of a DELETE.
 #[derive(Debug, Default)]
 pub(crate) struct WriteCondition {
     pub(crate) if_match: Option<ETagCondition>,
     pub(crate) if_none_match: Option<ETagCondition>,
+    /// What is there has this time, to the second.
+    pub(crate) modified: Option<Timestamp>,
+    /// What is there has so many bytes.
+    pub(crate) size: Option<i64>,
 }
 
 impl WriteCondition {
@@ -73,12 +77,20 @@ impl WriteCondition {
             }
             _ => {}
         }
-        match (&self.if_match, present) {
-            (Some(_), None) => Err(s3_error!(NoSuchKey, "The specified key does not exist.")),
-            (Some(condition), Some(entry)) if !matches(condition, entry.etag) => Err(failed()),
-            _ => Ok(()),
-        }
+        let Some(entry) = present else {
+            let asks = self.if_match.is_some() || self.modified.is_some() || self.size.is_some();
+            return if asks { Err(s3_error!(NoSuchKey, "The specified key does not exist.")) } else { Ok(()) };
+        };
+        let holds = self.if_match.as_ref().is_none_or(|condition| matches(condition, entry.etag))
+            && self.modified.as_ref().is_none_or(|wanted| is_second_of(wanted, entry.modified))
+            && self.size.is_none_or(|size| u64::try_from(size) == Ok(entry.size));
+        if holds { Ok(()) } else { Err(failed()) }
     }
+}
+
+/// HTTP dates know no fractions; those of lists do.
+pub(crate) fn is_second_of(wanted: &Timestamp, millis: i64) -> bool {
+    time::OffsetDateTime::from(wanted.clone()).unix_timestamp() == millis.div_euclid(1000)
 }
 
 fn matches(condition: &ETagCondition, etag: Etag) -> bool {

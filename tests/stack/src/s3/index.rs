@@ -2,18 +2,33 @@
 //!
 //! It knows nothing of disks: the store appends to the journal first and then tells the index.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
 use s3s::{S3Result, s3_error};
 
 use super::journal::Place;
-use super::model::{Class, Etag, Object, Part, Restore, Start};
+use super::model::{Checksum, Class, Etag, Object, Part, Restore, Start};
 
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     pub(crate) buckets: BTreeMap<String, Bucket>,
     pub(crate) uploads: BTreeMap<String, Upload>,
+    /// What became of the last uploads, for clients that did not get the answer.
+    completed: VecDeque<Completed>,
+}
+
+/// So many completed uploads are remembered.
+const MOST_COMPLETED: usize = 1000;
+
+/// An upload that became an object, and what was answered.
+#[derive(Debug)]
+struct Completed {
+    id: String,
+    bucket: String,
+    key: String,
+    etag: Etag,
+    checksum: Option<Checksum>,
 }
 
 #[derive(Debug)]
@@ -98,6 +113,27 @@ impl Index {
             bucket.uploads.remove(&(upload.start.key.clone(), id.to_owned()));
         }
         Some(upload)
+    }
+}
+
+impl Index {
+    /// Ends the upload that this object was made of and remembers that; none if the object is of no upload that goes on.
+    pub(crate) fn complete_upload(&mut self, object: &Object) -> Option<Upload> {
+        let id = object.upload.as_ref()?;
+        let Object { bucket, key, etag, checksum, .. } = object;
+        if self.completed.len() == MOST_COMPLETED {
+            self.completed.pop_front();
+        }
+        let (id, bucket, key, checksum) = (id.clone(), bucket.clone(), key.clone(), checksum.clone());
+        let upload = self.remove_upload(&id);
+        self.completed.push_back(Completed { id, bucket, key, etag: *etag, checksum });
+        upload
+    }
+
+    /// What was answered when this upload was completed with parts that make this ETag.
+    pub(crate) fn completed(&self, bucket: &str, key: &str, id: &str, etag: Etag) -> Option<(Etag, Option<Checksum>)> {
+        let is_it = |it: &&Completed| it.id == id && it.bucket == bucket && it.key == key && it.etag == etag;
+        self.completed.iter().find(is_it).map(|it| (it.etag, it.checksum.clone()))
     }
 }
 

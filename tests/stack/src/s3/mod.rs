@@ -8,9 +8,11 @@
 
 mod admin;
 mod base64;
+mod check;
 mod clock;
 mod conditions;
 mod connection;
+mod errors;
 mod faults;
 mod files;
 mod headers;
@@ -26,6 +28,7 @@ mod restore;
 mod send;
 mod server;
 mod service;
+mod slow;
 mod store;
 
 use std::collections::BTreeMap;
@@ -116,10 +119,11 @@ impl S3 {
         if !options.address.ip().is_loopback() {
             bail!("the S3 server is for tests and listens on loopback only, not on {}", options.address);
         }
-        let wrong =
-            options.buckets.iter().chain(options.archived.keys()).find(|name| !s3s::path::check_bucket_name(name));
+        let wrong = options.buckets.iter().chain(options.archived.keys()).find(|name| !check::is_bucket_name(name));
         if let Some(name) = wrong {
-            bail!("`{name}` is no name for a bucket: 3 to 63 of a-z, 0-9, `.` and `-`");
+            bail!(
+                "`{name}` is no name for a bucket: 3 to 63 of a-z, 0-9, `.` and `-`, no `-` at either end of a label"
+            );
         }
         let listener = TcpListener::bind(options.address).await;
         let listener = listener.with_context(|| format!("the S3 server cannot listen on {}", options.address))?;

@@ -7,6 +7,9 @@ use s3s::{S3ErrorCode, S3Result, s3_error};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+/// The most that an object may be.
+pub(crate) const LARGEST_OBJECT: u64 = 5 << 40;
+
 /// An object as written to the journal. The index in memory holds an [`Entry`](super::index::Entry) and where this is.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Object {

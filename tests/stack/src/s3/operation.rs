@@ -14,6 +14,7 @@ pub enum Operation {
     GetBucketLocation,
     /// Both versions.
     ListObjects,
+    ListObjectVersions,
     ListMultipartUploads,
     DeleteObjects,
     GetObject,
@@ -44,6 +45,7 @@ impl Operation {
             ("HEAD", _, "") => Self::HeadBucket,
             ("GET", _, "") if asks("location") => Self::GetBucketLocation,
             ("GET", _, "") if asks("uploads") => Self::ListMultipartUploads,
+            ("GET", _, "") if asks("versions") => Self::ListObjectVersions,
             ("GET", _, "") => Self::ListObjects,
             ("POST", _, "") if asks("delete") => Self::DeleteObjects,
             ("GET", ..) if asks("uploadId") => Self::ListParts,
@@ -87,6 +89,7 @@ mod tests {
         assert_eq!(of("GET", "/", false), Some(Operation::ListBuckets));
         assert_eq!(of("GET", "/b/?list-type=2", false), Some(Operation::ListObjects));
         assert_eq!(of("GET", "/b?location", false), Some(Operation::GetBucketLocation));
+        assert_eq!(of("GET", "/b?versions", false), Some(Operation::ListObjectVersions));
         assert_eq!(of("PUT", "/b/k", false), Some(Operation::PutObject));
         assert_eq!(of("PUT", "/b/k", true), Some(Operation::CopyObject));
         assert_eq!(of("PUT", "/b/k?partNumber=1&uploadId=u", false), Some(Operation::UploadPart));

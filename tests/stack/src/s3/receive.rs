@@ -21,7 +21,7 @@ use super::model::{Algorithm, Checksum, Segment, disk_error};
 const BATCH: usize = 256 << 10;
 
 /// S3's limit on one PUT and on one part.
-const LARGEST: u64 = 5 << 30;
+pub(crate) const LARGEST: u64 = 5 << 30;
 
 /// What the client said about the body.
 #[derive(Debug)]
@@ -163,13 +163,8 @@ impl Sink {
             return Err(incomplete());
         }
         let md5: [u8; 16] = self.md5.finalize().into();
-        if let Some(wanted) = &announced.md5 {
-            let sent = base64::decode(wanted).filter(|sent| sent.len() == md5.len());
-            let sent = sent.ok_or_else(|| s3_error!(InvalidDigest, "The Content-MD5 you specified is not valid."))?;
-            if sent != md5 {
-                let message = "The Content-MD5 you specified did not match what we received.";
-                return Err(s3_error!(BadDigest, "{message}"));
-            }
+        if announced.md5.is_some_and(|sent| base64::decode(&sent).as_deref() != Some(&md5)) {
+            return Err(s3_error!(BadDigest, "The Content-MD5 you specified did not match what we received."));
         }
         let mut checksums = announced.checksums;
         if let Some((algorithm, trailers)) = announced.trailing {
@@ -220,7 +215,7 @@ pub(crate) fn value(sums: &s3s::dto::Checksum, algorithm: Algorithm) -> Option<&
 }
 
 /// What went wrong while a body came in, as S3 answers it. The streams of s3s tell their failures only in words.
-fn body_error(error: StdError) -> S3Error {
+pub(crate) fn body_error(error: StdError) -> S3Error {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(inner) = source {

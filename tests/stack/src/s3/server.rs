@@ -8,11 +8,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use md5::{Digest as _, Md5};
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -21,13 +23,20 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Dispatch;
+use tracing::instrument::WithSubscriber as _;
 
 use super::admin::{self, Admin};
+use super::check::{self, MOST_XML};
 use super::connection::Connection;
+use super::errors;
 use super::faults::{FaultKind, Faults};
 use super::inbound::{Inbound, Taken};
+use super::operation::Operation;
 use super::outcome::Status;
+use super::receive::body_error;
 use super::service::Service;
+use super::slow;
 use super::store::Store;
 use super::{Clock, Options};
 
@@ -36,12 +45,6 @@ const MOST_CONNECTIONS: usize = 1024;
 
 /// What is read from a connection at once, and so the most that the head of a request can be for hyper.
 const READ_BUFFER: usize = 128 << 10;
-
-/// The most that the headers of a request may be together. S3 allows 8 KiB, of which 2 are metadata.
-const MOST_HEADERS: usize = 16 << 10;
-
-/// The longest XML: a thousand keys to delete, each written as escapes, or ten thousand parts.
-const MOST_XML: usize = 8 << 20;
 
 #[derive(Clone)]
 pub(crate) struct Server(Arc<Inner>);
@@ -63,6 +66,7 @@ impl Server {
         config.post_object_max_file_size = 1 << 20;
         let mut builder = S3ServiceBuilder::new(Service(store));
         builder.set_auth(Key { access: options.access_key.clone(), secret: options.secret_key.clone().into() });
+        builder.set_validation(check::Names);
         builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
         Self(Arc::new(Inner { s3: builder.build(), clock, faults, admin, patience: options.patience }))
     }
@@ -118,11 +122,21 @@ impl Server {
     /// An error here cuts the connection.
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Outgoing>, Severed> {
         let (parts, body) = request.into_parts();
-        let mut response = self.dispatch(parts, body).await?;
+        let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
+        let id = format!("{:016X}", fastrand::u64(..));
+        let mut response = self.dispatch(parts, body, &id).await?;
         if let Some(Status(status)) = response.extensions().get() {
             *response.status_mut() = *status;
         }
-        let id = format!("{:016X}", fastrand::u64(..));
+        let status = response.status();
+        if status.is_client_error() || status.is_server_error() {
+            if matches!(status, StatusCode::INTERNAL_SERVER_ERROR | StatusCode::INSUFFICIENT_STORAGE) {
+                tracing::warn!(%method, path, %status, id, "the S3 server failed; its answer tells how");
+            } else {
+                tracing::debug!(%method, path, %status, id, "refused");
+            }
+            response.body_mut().complete(&id);
+        }
         if let Ok(id) = HeaderValue::from_str(&id) {
             response.headers_mut().insert("x-amz-request-id", id);
         }
@@ -130,7 +144,7 @@ impl Server {
         Ok(response)
     }
 
-    async fn dispatch(&self, parts: Parts, body: Incoming) -> Result<Response<Outgoing>, Severed> {
+    async fn dispatch(&self, parts: Parts, body: Incoming, id: &str) -> Result<Response<Outgoing>, Severed> {
         let inner = &*self.0;
         if let Some(admin) = inner.admin.as_ref().filter(|_| admin::concerns(&parts)) {
             let answer = admin::answer(admin, &inner.clock, &inner.faults, &parts, body, inner.patience).await;
@@ -159,9 +173,10 @@ impl Server {
             Some(FaultKind::Cut { after_bytes }) => Some(after_bytes),
             Some(FaultKind::Latency { .. }) | None => None,
         };
-        if let Err(error) = check(&parts) {
+        if let Err(error) = check::request(&parts) {
             return refuse(error);
         }
+        let copies = matches!(Operation::of(&parts), Some(Operation::CopyObject | Operation::UploadPartCopy));
         let mut request = Request::from_parts(parts, Body::empty());
         if sends {
             if is_chunked(request.headers()) {
@@ -172,9 +187,19 @@ impl Server {
             if let Some(after) = cut {
                 inbound = inbound.cut(after);
             }
-            *request.body_mut() = Body::http_body_unsync(inbound);
+            *request.body_mut() = match check::md5_of_document(&request) {
+                Some(md5) => match document(inbound, &md5).await {
+                    Ok(bytes) => Body::from(bytes),
+                    Err(error) => return refuse(error),
+                },
+                None => Body::http_body_unsync(inbound),
+            };
         }
-        let response = inner.s3.call(request).await.map_err(|error| Severed(format!("{error:?}")))?;
+        let s3 = inner.s3.clone();
+        // s3s calls every refusal an error of its own, at the level of errors.
+        let call = async move { s3.call(request).await }.with_subscriber(Dispatch::none());
+        let answered = if copies { slow::answer(call, inner.patience / 8, id).await } else { call.await };
+        let response = answered.map_err(|error| Severed(format!("{error:?}")))?;
         match cut {
             Some(after) if sends || after == 0 => Err(Severed(CUT.to_owned())),
             cut => Ok(response.map(|body| Outgoing { body, left: cut })),
@@ -194,24 +219,13 @@ fn refuse(error: S3Error) -> Result<Response<Outgoing>, Severed> {
     Ok(response.map(Outgoing::from))
 }
 
-/// What s3s does not look at.
-fn check(parts: &Parts) -> S3Result<()> {
-    let size: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    if size > MOST_HEADERS {
-        let message = "Your request header section exceeds the maximum allowed request header section size";
-        return Err(s3_error!(RequestHeaderSectionTooLarge, "{message}"));
+/// A body that is no object, whose md5 s3s does not verify.
+async fn document(body: Inbound, md5: &[u8]) -> S3Result<Bytes> {
+    let bytes = Limited::new(body, MOST_XML).collect().await.map_err(body_error)?.to_bytes();
+    if *Md5::digest(&bytes) != *md5 {
+        return Err(s3_error!(BadDigest, "The Content-MD5 you specified did not match what we received."));
     }
-    let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if parts.method == Method::POST && length.is_some_and(|length: usize| length > MOST_XML) {
-        return Err(s3_error!(MaxMessageLengthExceeded, "Your request was too large."));
-    }
-    let authorization = parts.headers.get(header::AUTHORIZATION).map_or(&b""[..], HeaderValue::as_bytes);
-    let query = parts.uri.query().unwrap_or_default();
-    if authorization.starts_with(b"AWS ") || query.split('&').any(|pair| pair.starts_with("AWSAccessKeyId=")) {
-        let message = "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.";
-        return Err(s3_error!(InvalidRequest, "{message}"));
-    }
-    Ok(())
+    Ok(bytes)
 }
 
 fn is_chunked(headers: &HeaderMap) -> bool {
@@ -240,6 +254,15 @@ impl S3Auth for Key {
 pub(crate) struct Outgoing {
     body: Body,
     left: Option<u64>,
+}
+
+impl Outgoing {
+    /// Of an error, adds what it lacks.
+    fn complete(&mut self, id: &str) {
+        if let Some(whole) = self.body.bytes().and_then(|bytes| errors::complete(&bytes, id)) {
+            self.body = Body::from(whole);
+        }
+    }
 }
 
 impl From<Body> for Outgoing {

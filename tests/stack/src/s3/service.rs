@@ -17,10 +17,10 @@ use s3s::dto::{
     DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, GetBucketLocationInput, GetBucketLocationOutput,
     GetBucketVersioningInput, GetBucketVersioningOutput, GetObjectInput, GetObjectOutput, HeadBucketInput,
     HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListBucketsInput, ListBucketsOutput,
-    ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input,
-    ListObjectsV2Output, ListPartsInput, ListPartsOutput, PostObjectInput, PostObjectOutput, PutObjectInput,
-    PutObjectOutput, RestoreObjectInput, RestoreObjectOutput, UploadPartCopyInput, UploadPartCopyOutput,
-    UploadPartInput, UploadPartOutput,
+    ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectVersionsInput, ListObjectVersionsOutput,
+    ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, ListPartsInput, ListPartsOutput,
+    PostObjectInput, PostObjectOutput, PutObjectInput, PutObjectOutput, RestoreObjectInput, RestoreObjectOutput,
+    UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
 };
 use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
 use tokio::task::spawn_blocking;
@@ -104,6 +104,13 @@ impl S3 for Service {
         lists::objects_v2(&self.0, request.input)
     }
 
+    async fn list_object_versions(
+        &self,
+        request: S3Request<ListObjectVersionsInput>,
+    ) -> Answer<ListObjectVersionsOutput> {
+        lists::versions(&self.0, request.input)
+    }
+
     async fn list_parts(&self, request: S3Request<ListPartsInput>) -> Answer<ListPartsOutput> {
         lists::parts(&self.0, &request.input)
     }
@@ -169,8 +176,8 @@ impl S3 for Service {
         &self,
         request: S3Request<AbortMultipartUploadInput>,
     ) -> Answer<AbortMultipartUploadOutput> {
-        let AbortMultipartUploadInput { bucket, key, upload_id, .. } = request.input;
-        self.blocking(move |store| store.abort_upload(&bucket, &key, &upload_id)).await?;
+        let AbortMultipartUploadInput { bucket, key, upload_id, if_match_initiated_time: started, .. } = request.input;
+        self.blocking(move |store| store.abort_upload(&bucket, &key, &upload_id, started.as_ref())).await?;
         Ok(S3Response::new(AbortMultipartUploadOutput::default()))
     }
 
@@ -207,10 +214,12 @@ fn refuse_unsupported(headers: &HeaderMap) -> S3Result<()> {
     }
 }
 
-/// There are no versions but the one that S3 calls null.
+/// The version of an object in a bucket that never had versions.
+const NULL: &str = "null";
+
 fn refuse_version(version: Option<&str>) -> S3Result<()> {
     match version {
-        None | Some("null") => Ok(()),
+        None | Some(NULL) => Ok(()),
         Some(_) => Err(s3_error!(InvalidArgument, "Invalid version id specified")),
     }
 }

@@ -11,10 +11,11 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use s3s::dto::Timestamp;
 use s3s::{S3Result, s3_error};
 
 use super::clock::Clock;
-use super::conditions::WriteCondition;
+use super::conditions::{WriteCondition, is_second_of};
 use super::files::{Files, Lease, Name};
 use super::index::{Bucket, Entry, Index, Upload};
 use super::journal::{Journal, Record};
@@ -141,7 +142,8 @@ impl Store {
             let entry = Entry::new(&object, place);
             let old = index.bucket_mut(bucket)?.objects.insert(key.into(), entry);
             let old = old.map(|old| (old, journal.reader()));
-            Ok(((object.etag, object.checksum), index.remove_upload(id), object.segments, old))
+            let upload = index.complete_upload(&object);
+            Ok(((object.etag, object.checksum), upload, object.segments, old))
         })?;
         let used: HashSet<u64> = segments.iter().map(|segment| segment.file).collect();
         for part in upload.into_iter().flat_map(|upload| upload.parts.into_values()) {
@@ -228,9 +230,13 @@ impl Store {
         Ok(())
     }
 
-    pub(crate) fn abort_upload(&self, bucket: &str, key: &str, id: &str) -> S3Result<()> {
+    /// Ends an upload without an object, if it was started when the client says, to the second.
+    pub(crate) fn abort_upload(&self, bucket: &str, key: &str, id: &str, started: Option<&Timestamp>) -> S3Result<()> {
         let upload = self.change(|index, journal| {
-            index.upload(bucket, key, id)?;
+            let upload = index.upload(bucket, key, id)?;
+            if started.is_some_and(|started| !is_second_of(started, upload.start.started)) {
+                return Err(s3_error!(PreconditionFailed, "The upload was not started at the time you specified"));
+            }
             journal.append(&Record::Abort { id: id.to_owned() }).map_err(disk_error)?;
             Ok(index.remove_upload(id))
         })?;

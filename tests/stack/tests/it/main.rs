@@ -6,6 +6,7 @@
     reason = "a test that cannot go on panics, and says why it was skipped"
 )]
 
+mod inbox;
 mod nsq;
 mod redis;
 mod registry;

@@ -1,16 +1,15 @@
-//! NSQ servers to test against, and how to wait for something.
+//! NSQ servers to test against.
 
 pub(crate) mod real;
-pub(crate) mod wire;
 
 use std::sync::{Once, OnceLock};
 use std::time::Duration;
 
 use nsq::{Consumer, Lookup, Message, Name, Options, Publisher, Source, TopicLoad};
-use tokio::time::{Instant, sleep, timeout};
-
 use real::{Binaries, Process};
 use stack::nsq::{Lookupd, LookupdOptions, Nsqd};
+use stack::testing::{PATIENCE, skip, until};
+use tokio::time::timeout;
 
 /// Which servers a test talks to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,9 +57,6 @@ enum Running {
     Lookupd(Lookupd),
     Real { _process: Process },
 }
-
-/// The longest that anything in these tests may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Cluster {
     pub(crate) async fn start(kind: Kind, test: &str, count: usize, limits: Limits) -> Option<Self> {
@@ -225,18 +221,6 @@ pub(crate) async fn next(consumer: &mut Consumer) -> Message {
     timeout(PATIENCE, consumer.next()).await.expect("a message in time").expect("a consumer that was not stopped")
 }
 
-/// Polls until the answer is `Ok`; the last state is what the failure shows.
-pub(crate) async fn until<T, E: std::fmt::Debug>(what: &str, mut ask: impl AsyncFnMut() -> Result<T, E>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        match ask().await {
-            Ok(answer) => return answer,
-            Err(state) => assert!(Instant::now() < deadline, "waited for {what} in vain: {state:?}"),
-        }
-        sleep(Duration::from_millis(10)).await;
-    }
-}
-
 /// To ask what the client under test does not. Connections end with the runtime of a test, so none are kept.
 fn http() -> reqwest::Client {
     static CLIENT: OnceLock<reqwest::Client> = OnceLock::new();
@@ -246,14 +230,4 @@ fn http() -> reqwest::Client {
 pub(crate) fn provide_cryptography() {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
-}
-
-/// Says that a test was skipped, and why; `test-all` lists it.
-pub(crate) fn skip(test: &str, reason: &str) {
-    use std::io::Write as _;
-    eprintln!("skipped: {test}: {reason}");
-    if let Some(path) = std::env::var_os("XTASK_SKIPPED") {
-        let mut file = std::fs::File::options().append(true).create(true).open(path).unwrap();
-        writeln!(file, "{test}: {reason}").unwrap();
-    }
 }

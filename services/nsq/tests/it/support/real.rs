@@ -7,7 +7,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use super::{Limits, PATIENCE};
+use stack::testing::{PATIENCE, program};
+
+use super::Limits;
 
 pub(crate) struct Binaries {
     nsqd: PathBuf,
@@ -26,7 +28,7 @@ impl Drop for Process {
 
 impl Binaries {
     pub(crate) fn find() -> Option<Self> {
-        Some(Self { nsqd: on_path("nsqd")?, nsqlookupd: on_path("nsqlookupd")? })
+        Some(Self { nsqd: program("nsqd")?, nsqlookupd: program("nsqlookupd")? })
     }
 
     /// The process, and its TCP and HTTP addresses.
@@ -76,9 +78,4 @@ fn run(command: &mut Command) -> (Process, String, String) {
         if is_http { http = Some(address) } else { tcp = Some(address) }
     }
     (process, tcp.unwrap(), http.unwrap())
-}
-
-fn on_path(program: &str) -> Option<PathBuf> {
-    let folders = std::env::var_os("PATH")?;
-    std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| path.is_file())
 }

@@ -1,14 +1,10 @@
-//! Redis servers to test against, and how to wait for something.
+//! Redis servers to test against.
 
 mod real;
-#[path = "../../../../nsq/tests/it/support/wire.rs"]
-pub(crate) mod wire;
-
-use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis_store::{Options, Store};
-use tokio::time::{Instant, sleep};
+use stack::testing::{program, skip};
 
 use real::Process;
 
@@ -34,9 +30,6 @@ enum Running {
     Real { _process: Process },
 }
 
-/// The longest that anything in these tests may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-
 /// Each test once per kind of server.
 macro_rules! on_every_server {
     ($($test:ident;)*) => {
@@ -60,7 +53,7 @@ pub(crate) use on_every_server;
 
 impl Server {
     pub(crate) fn start(kind: Kind, test: &str) -> Option<Self> {
-        if kind == Kind::Real && !real::on_path() {
+        if kind == Kind::Real && program("redis-server").is_none() {
             skip(test, "no redis-server on PATH");
             return None;
         }
@@ -119,26 +112,4 @@ impl Server {
 /// A store that reaches its server by this address.
 pub(crate) fn store_at(address: &str) -> Store {
     Store::new(&Options { address: address.to_owned(), password: None, database: 0, lease_database: 1 }).unwrap()
-}
-
-/// Polls until the answer is `Ok`; the last state is what the failure shows.
-pub(crate) async fn until<T, E: std::fmt::Debug>(what: &str, mut ask: impl AsyncFnMut() -> Result<T, E>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        match ask().await {
-            Ok(answer) => return answer,
-            Err(state) => assert!(Instant::now() < deadline, "waited for {what} in vain: {state:?}"),
-        }
-        sleep(Duration::from_millis(5)).await;
-    }
-}
-
-/// Says that a test was skipped, and why; `test-all` lists it.
-fn skip(test: &str, reason: &str) {
-    use std::io::Write as _;
-    eprintln!("skipped: {test}: {reason}");
-    if let Some(path) = std::env::var_os("XTASK_SKIPPED") {
-        let mut file = std::fs::File::options().append(true).create(true).open(path).unwrap();
-        writeln!(file, "{test}: {reason}").unwrap();
-    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use storage::{Bucket, Config, Error, Limits, Provider, Scheme, Storage};
+use storage::{Bucket, Budget, Config, Error, Limits, Provider, Scheme, Storage};
 
 pub(crate) const KEY: &str = "preserv-test";
 pub(crate) const SECRET: &str = "a-secret-that-no-error-shows";
@@ -27,6 +27,10 @@ pub(crate) fn hasty() -> Limits {
 
 /// A client for the server at this address, `127.0.0.1:1234`.
 pub(crate) async fn storage(address: &str, limits: Limits) -> Storage {
+    storage_within(address, limits, &Budget::new(128 << 20)).await
+}
+
+pub(crate) async fn storage_within(address: &str, limits: Limits, budget: &Budget) -> Storage {
     let provider = Provider {
         name: model::Provider::Local,
         host: address.to_owned(),
@@ -34,7 +38,7 @@ pub(crate) async fn storage(address: &str, limits: Limits) -> Storage {
         key: Some(KEY.to_owned()),
         secret: Some(SECRET.to_owned()),
     };
-    Storage::new(&Config { providers: vec![provider], regions: vec![], limits }).await.unwrap()
+    Storage::new(&Config { providers: vec![provider], regions: vec![], limits }, budget).await.unwrap()
 }
 
 pub(crate) async fn bucket(address: &str, limits: Limits, name: &str) -> Bucket {

@@ -1,21 +1,19 @@
-//! Commands to look around with: the server, its settings, its commands, its keys.
+//! Commands to look around with: the settings of the server, its commands, its keys. INFO has a file of its own.
 
-use std::fmt::Write as _;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::super::MOST_CLIENTS;
 use super::super::glob;
 use super::super::hash::{Hash, LONGEST_PACKED, MOST_PACKED};
 use super::super::keyspace::{DATABASES, Entry, Value};
 use super::super::reply::{Failure, integer};
-use super::super::server::{Call, Server};
-use super::connection::{VERSION, container};
+use super::super::server::Call;
+use super::connection::container;
 use super::flags::{ADMIN, CONTAINER, FAST, LOADING, NAMES, NO_SCRIPT, READ_ONLY, STALE};
 use super::{COMMANDS as ALL, Command, get, is_word};
 
 pub(super) const COMMANDS: &[Command] = &[
     Command::new("time", 1, LOADING | STALE | FAST, time),
-    Command::new("info", -1, LOADING | STALE, info),
     Command::new("config", -2, CONTAINER, container),
     Command::new("config|get", -3, ADMIN | NO_SCRIPT | LOADING | STALE, config),
     Command::new("command", -1, LOADING | STALE | CONTAINER, all_commands),
@@ -35,85 +33,6 @@ fn time(call: &mut Call<'_>) -> Result<(), Failure> {
     call.reply.array(2);
     call.reply.bulk(now.as_secs().to_string().as_bytes());
     call.reply.bulk(now.subsec_micros().to_string().as_bytes());
-    Ok(())
-}
-
-/// A section of INFO: its title, and what makes its lines.
-type Section = (&'static str, fn(&Server, &mut String));
-
-const SECTIONS: [Section; 6] = [
-    ("Server", |server, text| {
-        line(text, "redis_version", VERSION);
-        line(text, "redis_mode", "standalone");
-        line(text, "os", std::env::consts::OS);
-        line(text, "arch_bits", usize::BITS);
-        line(text, "process_id", std::process::id());
-        line(text, "tcp_port", server.address.port());
-        line(text, "uptime_in_seconds", server.started.elapsed().as_secs());
-        line(text, "uptime_in_days", server.started.elapsed().as_secs() / Duration::from_hours(24).as_secs());
-    }),
-    ("Clients", |server, text| {
-        line(text, "connected_clients", server.clients.len());
-        line(text, "maxclients", MOST_CLIENTS);
-        line(text, "blocked_clients", 0);
-    }),
-    ("Memory", |server, text| {
-        line(text, "used_memory", server.keyspace.used());
-        line(text, "used_memory_human", human(server.keyspace.used()));
-        line(text, "maxmemory", server.max_memory);
-        line(text, "maxmemory_human", human(server.max_memory));
-        line(text, "maxmemory_policy", "noeviction");
-    }),
-    ("Stats", |server, text| {
-        line(text, "total_connections_received", server.connections);
-        line(text, "total_commands_processed", server.commands);
-        line(text, "expired_keys", server.keyspace.expired());
-        line(text, "evicted_keys", 0);
-        line(text, "keyspace_hits", server.hits);
-        line(text, "keyspace_misses", server.misses);
-    }),
-    ("Replication", |_, text| {
-        line(text, "role", "master");
-        line(text, "connected_slaves", 0);
-    }),
-    ("Keyspace", |server, text| {
-        for index in 0..DATABASES {
-            let database = server.keyspace.database(index);
-            if !database.keys.is_empty() {
-                let (keys, mortal) = (database.keys.len(), database.mortal());
-                line(text, &format!("db{index}"), format!("keys={keys},expires={mortal},avg_ttl=0"));
-            }
-        }
-    }),
-];
-
-fn line(text: &mut String, name: &str, value: impl std::fmt::Display) {
-    let _ = write!(text, "{name}:{value}\r\n");
-}
-
-/// Bytes in the largest unit that leaves at least one.
-#[expect(clippy::cast_precision_loss, reason = "two decimals are shown")]
-fn human(bytes: usize) -> String {
-    let units = [(30, "G"), (20, "M"), (10, "K")];
-    let unit = units.into_iter().find(|(bits, _)| bytes >> bits > 0);
-    unit.map_or_else(|| format!("{bytes}B"), |(bits, unit)| format!("{:.2}{unit}", bytes as f64 / f64::from(1 << bits)))
-}
-
-fn info(call: &mut Call<'_>) -> Result<(), Failure> {
-    let wanted = &call.arguments[1..];
-    let all = wanted.is_empty()
-        || wanted.iter().any(|word| ["default", "all", "everything"].iter().any(|all| is_word(word, all)));
-    let mut text = String::new();
-    for (title, write) in SECTIONS {
-        if all || wanted.iter().any(|word| is_word(word, title)) {
-            if !text.is_empty() {
-                text.push_str("\r\n");
-            }
-            let _ = write!(text, "# {title}\r\n");
-            write(call.server, &mut text);
-        }
-    }
-    call.reply.verbatim(&text);
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 mod connection;
 mod hashes;
+mod info;
 mod introspection;
 mod keys;
 mod messages;
@@ -100,6 +101,7 @@ static COMMANDS: LazyLock<HashMap<&'static str, &'static Command>> = LazyLock::n
     let groups = [
         connection::COMMANDS,
         hashes::COMMANDS,
+        info::COMMANDS,
         introspection::COMMANDS,
         keys::COMMANDS,
         messages::COMMANDS,

@@ -3,10 +3,12 @@
 use std::io::Read as _;
 use std::ops::Range;
 
+use hyper::HeaderMap;
+use hyper::header::{self, HeaderName};
 use md5::{Digest as _, Md5};
 use s3s::checksum::ChecksumHasher;
 use s3s::dto::{
-    CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopyPartResult, CopySource, MetadataDirective,
+    CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopyPartResult, CopySource, ETagCondition, MetadataDirective,
     UploadPartCopyInput, UploadPartCopyOutput,
 };
 use s3s::{S3Request, S3Response, S3Result, s3_error};
@@ -45,6 +47,11 @@ pub(super) async fn object(service: &Service, request: S3Request<CopyObjectInput
         if_modified_since: input.copy_source_if_modified_since,
         if_unmodified_since: input.copy_source_if_unmodified_since,
     };
+    let destination = WriteCondition {
+        if_match: etag_condition(&request.headers, &header::IF_MATCH)?,
+        if_none_match: etag_condition(&request.headers, &header::IF_NONE_MATCH)?,
+        ..WriteCondition::default()
+    };
     let wanted = input.checksum_algorithm.as_ref().map(|it| Algorithm::parse(it.as_str())).transpose()?;
     let replacing = if replaces { Some(headers::stored(&request.headers)?) } else { None };
     let work = move |store: &Store| {
@@ -75,7 +82,7 @@ pub(super) async fn object(service: &Service, request: S3Request<CopyObjectInput
             segments,
             upload: None,
         };
-        store.put(copy, names, &WriteCondition::default())?;
+        store.put(copy, names, &destination)?;
         Ok((etag, modified, digests.checksum))
     };
     let (etag, modified, checksum) = service.blocking(work).await?;
@@ -126,6 +133,12 @@ pub(super) async fn part(service: &Service, request: S3Request<UploadPartCopyInp
         CopyPartResult { e_tag: Some(etag.into()), last_modified: Some(timestamp(modified)), ..Default::default() };
     set_checksum!(result, &checksum);
     Ok(S3Response::new(UploadPartCopyOutput { copy_part_result: Some(result), ..Default::default() }))
+}
+
+/// A condition on the destination, which s3s does not read yet.
+fn etag_condition(headers: &HeaderMap, name: &HeaderName) -> S3Result<Option<ETagCondition>> {
+    let condition = headers.get(name).map(|value| ETagCondition::parse_http_header(value.as_bytes()));
+    condition.transpose().map_err(|_| s3_error!(InvalidArgument, "The header {name} is no ETag"))
 }
 
 fn source(source: &CopySource) -> S3Result<(String, String)> {

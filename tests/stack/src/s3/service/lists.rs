@@ -1,18 +1,19 @@
-//! Lists: of buckets, objects (both versions), parts and uploads, in pages.
+//! Lists: of buckets, objects (both versions of the list, and the one with versions), parts and uploads, in pages.
 
 use std::ops::Bound;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::{
     Bucket, CommonPrefix, EncodingType, ListBucketsInput, ListBucketsOutput, ListMultipartUploadsInput,
-    ListMultipartUploadsOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output,
-    ListPartsInput, ListPartsOutput, MultipartUpload, Object, Owner, Part,
+    ListMultipartUploadsOutput, ListObjectVersionsInput, ListObjectVersionsOutput, ListObjectsInput, ListObjectsOutput,
+    ListObjectsV2Input, ListObjectsV2Output, ListPartsInput, ListPartsOutput, MultipartUpload, Object, ObjectVersion,
+    Owner, Part,
 };
 use s3s::{S3Response, S3Result, s3_error};
 
 use super::super::index::{After, Entry, Page, Selection};
 use super::super::store::Store;
-use super::{Answer, OWNER, set_checksum, timestamp};
+use super::{Answer, NULL, OWNER, refuse_version, set_checksum, timestamp};
 
 /// The longest page.
 const MOST: i32 = 1000;
@@ -55,15 +56,9 @@ pub(super) fn objects(store: &Store, input: ListObjectsInput) -> Answer<ListObje
     let url = is_url(input.encoding_type.as_ref())?;
     let (prefix, delimiter) = (input.prefix.unwrap_or_default(), input.delimiter.unwrap_or_default());
     let marker = input.marker.unwrap_or_default();
-    // The marker of a page that ended with a common prefix is that prefix.
-    let rest = marker.strip_prefix(&prefix).filter(|_| !delimiter.is_empty());
-    let is_prefix = rest.and_then(|rest| rest.find(&delimiter).map(|at| at + delimiter.len() == rest.len()));
-    let after = match is_prefix {
-        Some(true) => After::Prefix(marker.clone()),
-        _ => After::Key(marker.clone()),
-    };
+    let after = after(&marker, &prefix, &delimiter);
     let limit = limit(input.max_keys, MOST)?;
-    let page = page(store, &input.bucket, &prefix, &delimiter, Some(&after).filter(|_| !marker.is_empty()), limit)?;
+    let page = page(store, &input.bucket, &prefix, &delimiter, after.as_ref(), limit)?;
     let next = page.next.clone().filter(|_| !delimiter.is_empty());
     let text = |text: &str| shown(text, url);
     Ok(S3Response::new(ListObjectsOutput {
@@ -72,6 +67,54 @@ pub(super) fn objects(store: &Store, input: ListObjectsInput) -> Answer<ListObje
         common_prefixes: Some(prefixes(&page.prefixes, url)),
         contents: Some(page.objects.iter().map(|(key, entry)| object(key, entry, url, Some(owner()))).collect()),
         marker: Some(text(&marker)),
+        delimiter: Some(text(&delimiter)).filter(|it| !it.is_empty()),
+        // As it came: botocore asks for the encoding by itself and does not decode this one field.
+        prefix: Some(prefix),
+        name: Some(input.bucket),
+        max_keys: Some(bounded(limit)),
+        encoding_type: input.encoding_type,
+        ..Default::default()
+    }))
+}
+
+/// Of a bucket that never had versions: each object is the latest and only version of its key.
+pub(super) fn versions(store: &Store, input: ListObjectVersionsInput) -> Answer<ListObjectVersionsOutput> {
+    let url = is_url(input.encoding_type.as_ref())?;
+    let (prefix, delimiter) = (input.prefix.unwrap_or_default(), input.delimiter.unwrap_or_default());
+    let marker = input.key_marker.unwrap_or_default();
+    let version_marker = input.version_id_marker.filter(|it| !it.is_empty());
+    if version_marker.is_some() && marker.is_empty() {
+        return Err(s3_error!(InvalidArgument, "A version-id marker cannot be specified without a key marker."));
+    }
+    refuse_version(version_marker.as_deref())?;
+    let after = after(&marker, &prefix, &delimiter);
+    let limit = limit(input.max_keys, MOST)?;
+    let page = page(store, &input.bucket, &prefix, &delimiter, after.as_ref(), limit)?;
+    let text = |text: &str| shown(text, url);
+    let (next_key, next_version) = match &page.next {
+        Some(After::Key(key)) => (Some(text(key)), Some(NULL.to_owned())),
+        Some(After::Prefix(prefix)) => (Some(text(prefix)), None),
+        None => (None, None),
+    };
+    let version = |(key, entry): &(Box<str>, Entry)| ObjectVersion {
+        e_tag: Some(entry.etag.into()),
+        is_latest: Some(true),
+        key: Some(text(key)),
+        last_modified: Some(timestamp(entry.modified)),
+        owner: Some(owner()),
+        size: i64::try_from(entry.size).ok(),
+        storage_class: Some(entry.class.as_str().to_owned().into()),
+        version_id: Some(NULL.to_owned()),
+        ..Default::default()
+    };
+    Ok(S3Response::new(ListObjectVersionsOutput {
+        is_truncated: Some(page.next.is_some()),
+        next_key_marker: next_key,
+        next_version_id_marker: next_version,
+        common_prefixes: Some(prefixes(&page.prefixes, url)),
+        versions: Some(page.objects.iter().map(version).collect()),
+        key_marker: Some(text(&marker)),
+        version_id_marker: Some(version_marker.unwrap_or_default()),
         delimiter: Some(text(&delimiter)).filter(|it| !it.is_empty()),
         prefix: Some(text(&prefix)),
         name: Some(input.bucket),
@@ -191,6 +234,17 @@ pub(super) fn uploads(store: &Store, input: ListMultipartUploadsInput) -> Answer
             ..Default::default()
         }))
     })
+}
+
+/// Where a page begins that has a marker. The marker of one that ended with a common prefix is that prefix.
+fn after(marker: &str, prefix: &str, delimiter: &str) -> Option<After> {
+    let rest = marker.strip_prefix(prefix).filter(|_| !delimiter.is_empty());
+    let is_prefix = rest.and_then(|rest| rest.find(delimiter).map(|at| at + delimiter.len() == rest.len()));
+    match is_prefix {
+        _ if marker.is_empty() => None,
+        Some(true) => Some(After::Prefix(marker.to_owned())),
+        _ => Some(After::Key(marker.to_owned())),
+    }
 }
 
 fn page(

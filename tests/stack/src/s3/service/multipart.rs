@@ -9,22 +9,19 @@ use s3s::dto::{
     ChecksumType, CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CompletedPart,
     CreateMultipartUploadInput, CreateMultipartUploadOutput, UploadPartInput, UploadPartOutput,
 };
-use s3s::{S3Request, S3Response, S3Result, s3_error};
+use s3s::{S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
 use super::super::base64;
 use super::super::conditions::WriteCondition;
 use super::super::headers;
 use super::super::index::Upload;
-use super::super::model::{Checksum, Class, Etag, Object, Part};
+use super::super::model::{Checksum, Class, Etag, LARGEST_OBJECT, Object, Part};
 use super::super::receive::{Announced, Received, enable, receive, value};
 use super::super::store::Store;
 use super::{Algorithm, Answer, Service, add_checksum, kind, refuse_unsupported, set_checksum};
 
 /// The least that a part may be, if it is not the last.
 const SMALLEST_PART: u64 = 5 << 20;
-
-/// The most that an object may be.
-const LARGEST: u64 = 5 << 40;
 
 const NUMBERS: RangeInclusive<u16> = 1..=10_000;
 
@@ -115,7 +112,8 @@ pub(super) async fn complete(
 
 fn finish(store: &Store, input: CompleteMultipartUploadInput) -> S3Result<(Etag, Option<Checksum>)> {
     let named = input.multipart_upload.and_then(|it| it.parts).unwrap_or_default();
-    let condition = WriteCondition { if_match: input.if_match, if_none_match: input.if_none_match };
+    let condition =
+        WriteCondition { if_match: input.if_match, if_none_match: input.if_none_match, ..WriteCondition::default() };
     let sent = [
         (Algorithm::Crc32, input.checksum_crc32),
         (Algorithm::Crc32c, input.checksum_crc32c),
@@ -124,9 +122,15 @@ fn finish(store: &Store, input: CompleteMultipartUploadInput) -> S3Result<(Etag,
         (Algorithm::Sha256, input.checksum_sha256),
     ];
     let now = store.clock.now();
-    store.complete_upload((&input.bucket, &input.key, &input.upload_id), &condition, |upload| {
+    let place = (input.bucket.as_str(), input.key.as_str(), input.upload_id.as_str());
+    let done = store.complete_upload(place, &condition, |upload| {
         let chosen = choose(upload, &named)?;
         let object = assemble(upload, &chosen, now)?;
+        let kind = if upload.start.full { ChecksumType::FULL_OBJECT } else { ChecksumType::COMPOSITE };
+        if upload.start.algorithm.is_some() && input.checksum_type.as_ref().is_some_and(|it| it.as_str() != kind) {
+            let message = "The upload was created with another checksum type. The complete request must use the same.";
+            return Err(s3_error!(InvalidRequest, "{message}"));
+        }
         if input.mpu_object_size.is_some_and(|size| u64::try_from(size) != Ok(object.size)) {
             let message = "The provided 'x-amz-mp-object-size' header does not match the size of the object";
             return Err(s3_error!(InvalidRequest, "{message}"));
@@ -141,7 +145,24 @@ fn finish(store: &Store, input: CompleteMultipartUploadInput) -> S3Result<(Etag,
             }
         }
         Ok(object)
-    })
+    });
+    match done {
+        // A client that did not get the answer asks again.
+        Err(error) if *error.code() == S3ErrorCode::NoSuchUpload => {
+            let (bucket, key, id) = place;
+            store.read(|index| etag_of(&named).and_then(|etag| index.completed(bucket, key, id, etag)).ok_or(error))
+        }
+        other => other,
+    }
+}
+
+/// The ETag of the object that these parts make.
+fn etag_of(named: &[CompletedPart]) -> Option<Etag> {
+    let mut md5 = Md5::new();
+    for part in named {
+        md5.update(hex::decode(part.e_tag.as_ref()?.value()).ok()?);
+    }
+    Some(Etag { md5: md5.finalize().into(), parts: u16::try_from(named.len()).ok()? })
 }
 
 /// The parts that the client names, if it names them rightly.
@@ -194,7 +215,7 @@ fn assemble(upload: &Upload, chosen: &[(u16, &Part)], now: i64) -> S3Result<Obje
         size = size.saturating_add(part.size);
         segments.extend_from_slice(&part.segments);
     }
-    if size > LARGEST {
+    if size > LARGEST_OBJECT {
         return Err(s3_error!(EntityTooLarge, "Your proposed upload exceeds the maximum allowed object size."));
     }
     let start = &upload.start;

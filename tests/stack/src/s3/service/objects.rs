@@ -12,6 +12,7 @@ use s3s::dto::{
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use super::super::conditions::{On, ReadCondition, WriteCondition};
+use super::super::errors::message;
 use super::super::headers;
 use super::super::model::{Class, Etag, Object, disk_error};
 use super::super::outcome::Status;
@@ -31,7 +32,7 @@ pub(super) async fn put(service: &Service, mut request: S3Request<PutObjectInput
     let announced = Announced::new(&request, length, md5)?;
     let headers = headers::stored(&request.headers)?;
     let PutObjectInput { bucket, key, if_match, if_none_match, storage_class, .. } = request.input;
-    let condition = WriteCondition { if_match, if_none_match };
+    let condition = WriteCondition { if_match, if_none_match, ..WriteCondition::default() };
     let class = Class::parse(storage_class.as_ref().map(s3s::dto::StorageClass::as_str))?;
     // What is sure to fail should fail before gigabytes are sent.
     service.0.read(|index| condition.check(index.bucket(&bucket)?.objects.get(&*key)))?;
@@ -148,10 +149,15 @@ pub(super) async fn head(service: &Service, request: S3Request<HeadObjectInput>)
 
 pub(super) async fn delete(service: &Service, input: DeleteObjectInput) -> Answer<DeleteObjectOutput> {
     refuse_version(input.version_id.as_deref())?;
-    let DeleteObjectInput { bucket, key, if_match, .. } = input;
-    let condition = WriteCondition { if_match, if_none_match: None };
+    let DeleteObjectInput { bucket, key, version_id, if_match, .. } = input;
+    let condition = WriteCondition {
+        if_match,
+        modified: input.if_match_last_modified_time,
+        size: input.if_match_size,
+        ..WriteCondition::default()
+    };
     service.blocking(move |store| store.delete(&bucket, &key, &condition)).await?;
-    Ok(S3Response::new(DeleteObjectOutput::default()))
+    Ok(S3Response::new(DeleteObjectOutput { version_id, ..Default::default() }))
 }
 
 pub(super) async fn delete_many(service: &Service, input: DeleteObjectsInput) -> Answer<DeleteObjectsOutput> {
@@ -163,16 +169,24 @@ pub(super) async fn delete_many(service: &Service, input: DeleteObjectsInput) ->
         store.read(|index| index.bucket(&bucket).map(|_| ()))?;
         let (mut deleted, mut errors) = (Vec::new(), Vec::new());
         for object in objects {
-            let condition =
-                WriteCondition { if_match: object.e_tag.map(s3s::dto::ETagCondition::ETag), if_none_match: None };
+            let condition = WriteCondition {
+                if_match: object.e_tag.map(s3s::dto::ETagCondition::ETag),
+                modified: object.last_modified_time,
+                size: object.size,
+                ..WriteCondition::default()
+            };
             let result = refuse_version(object.version_id.as_deref())
                 .and_then(|()| store.delete(&bucket, &object.key, &condition));
             match result {
-                Ok(()) => deleted.push(DeletedObject { key: Some(object.key), ..Default::default() }),
+                Ok(()) => deleted.push(DeletedObject {
+                    key: Some(object.key),
+                    version_id: object.version_id,
+                    ..Default::default()
+                }),
                 Err(error) => errors.push(s3s::dto::Error {
                     code: Some(error.code().as_str().to_owned()),
                     key: Some(object.key),
-                    message: error.message().map(str::to_owned),
+                    message: Some(error.message().unwrap_or_else(|| message(error.code().as_str())).to_owned()),
                     version_id: object.version_id,
                 }),
             }

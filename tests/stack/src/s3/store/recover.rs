@@ -84,9 +84,7 @@ fn replay(index: &mut Index, record: Record, entry: impl FnOnce(&super::Object) 
             index.buckets.remove(&name);
         }
         Record::Put(object) => {
-            if let Some(id) = &object.upload {
-                index.remove_upload(id);
-            }
+            index.complete_upload(&object);
             let entry = entry(&object);
             if let Some(bucket) = index.buckets.get_mut(&object.bucket) {
                 bucket.objects.insert(object.key.into(), entry);
@@ -125,10 +123,9 @@ fn visit(index: &mut Index, old: &Journal, mut new: Option<&mut Journal>) -> io:
             new.append(&Record::Bucket { name: name.clone(), created, region })?;
         }
         for (key, entry) in &mut bucket.objects {
-            let mut object = reader.object(entry.place)?;
+            let object = reader.object(entry.place)?;
             note(&object.segments);
             let Some(new) = &mut new else { continue };
-            object.upload = None;
             entry.place = new.append(&Record::Put(object))?;
             if let Some(restore) = entry.restore.as_deref().copied() {
                 new.append(&Record::Restore { bucket: name.clone(), key: key.to_string(), restore })?;

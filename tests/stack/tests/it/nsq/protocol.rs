@@ -13,6 +13,7 @@ use crate::support::wait_for;
 on_both! {
     another_protocol_is_refused
     identify_answers_what_was_agreed
+    what_is_not_offered_is_declined_and_the_connection_goes_on
     identify_refuses_what_is_beyond_the_limits
     a_message_is_delivered_once_and_finished
     a_fatal_error_is_told_and_closes_the_connection
@@ -67,6 +68,31 @@ async fn identify_answers_what_was_agreed(kind: Kind) {
     assert_eq!(agreed(wishes).await, expected);
     let unbuffered = agreed(json!({ "feature_negotiation": true, "output_buffer_size": -1 })).await;
     assert_eq!((&unbuffered["output_buffer_size"], &unbuffered["output_buffer_timeout"]), (&json!(1), &json!(0)));
+}
+
+/// Clients that can do without, such as go-nsq, go on in the clear.
+async fn what_is_not_offered_is_declined_and_the_connection_goes_on(kind: Kind) {
+    let server = nsqd(kind, Options::default()).await;
+    for wishes in [
+        json!({ "tls_v1": true }),
+        json!({ "deflate": true, "deflate_level": 9 }),
+        json!({ "snappy": true }),
+        json!({ "tls_v1": true, "deflate": true, "snappy": true }),
+    ] {
+        let mut wire = Wire::connect(server.tcp).await;
+        let mut asked = wishes.clone();
+        asked["feature_negotiation"] = json!(true);
+        let Frame::Response(answer) = wire.identify(&asked.to_string()).await else { panic!("{wishes} is refused") };
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        for feature in ["tls_v1", "deflate", "snappy", "auth_required"] {
+            assert_eq!(answer[feature], json!(false), "{wishes}");
+        }
+        wire.is_open().await;
+    }
+    let mut wire = Wire::connect(server.tcp).await;
+    wire.send_body("AUTH", b"secret").await;
+    assert_eq!(wire.error().await, "E_AUTH_DISABLED AUTH disabled");
+    wire.is_closed().await;
 }
 
 async fn identify_refuses_what_is_beyond_the_limits(kind: Kind) {

@@ -3,6 +3,7 @@
 mod bad_input;
 mod client;
 mod conversations;
+mod info;
 mod library;
 mod life;
 mod limits;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use stack::s3::{Fault, FaultKind, Operation, Options};
 use tokio::io::AsyncWriteExt as _;
 
@@ -96,4 +97,29 @@ async fn a_stalled_request_ends_when_the_faults_are_reset() {
     assert_eq!(reset.status(), 200);
     assert!(read(&mut stalled).await.is_none(), "the connection is cut");
     assert_eq!(exchange(&target.endpoint, get().as_bytes()).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_completion_whose_answer_got_lost_is_answered_when_it_is_repeated() {
+    let target = Target::ours().await;
+    let start = target.client.create_multipart_upload().bucket("bucket").key("key").send().await.unwrap();
+    let id = start.upload_id().unwrap();
+    let mut parts = Vec::new();
+    for (number, body) in [(1, vec![1; 5 << 20]), (2, b"end".to_vec())] {
+        let part = target.client.upload_part().bucket("bucket").key("key").upload_id(id).part_number(number);
+        let part = part.body(body.into()).send().await.unwrap();
+        parts.push(CompletedPart::builder().part_number(number).set_e_tag(part.e_tag).build());
+    }
+    let complete = |parts: &[CompletedPart]| {
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(parts.to_vec())).build();
+        target.client.complete_multipart_upload().bucket("bucket").key("key").upload_id(id).multipart_upload(parts)
+    };
+    let fault = Fault::new(FaultKind::Cut { after_bytes: 1 << 30 }).operation(Operation::CompleteMultipartUpload);
+    target.server().faults().add(fault.times(1)).unwrap();
+    assert_eq!(failure(complete(&parts).if_none_match("*").send().await).1, 0, "there must be no answer");
+    let again = complete(&parts).if_none_match("*").send().await.unwrap();
+    let head = target.client.head_object().bucket("bucket").key("key").send().await.unwrap();
+    assert_eq!(again.e_tag(), head.e_tag());
+    let other = complete(&parts[..1]).send().await;
+    assert_eq!(failure(other), ("NoSuchUpload".into(), 404), "these are not the parts that were completed");
 }

@@ -68,9 +68,17 @@ async fn a_kept_folder_reopens_as_it_was() {
     let archived = target.client.get_object().bucket("glacier").key("copy").send().await;
     assert_eq!(failure(archived), ("InvalidObjectState".into(), 403));
     let part = CompletedPart::builder().part_number(1).e_tag(etag).build();
-    let complete = target.client.complete_multipart_upload().bucket("bucket").key("parts").upload_id(id);
-    complete.multipart_upload(CompletedMultipartUpload::builder().parts(part).build()).send().await.unwrap();
+    let parts = CompletedMultipartUpload::builder().parts(part).build();
+    let complete = |target: &Target| {
+        let complete = target.client.complete_multipart_upload().bucket("bucket").key("parts").upload_id(&id);
+        complete.multipart_upload(parts.clone()).send()
+    };
+    complete(&target).await.unwrap();
     assert_eq!(target.get("parts").await, b"part");
+    server.stop().await;
+    // A client that did not get that answer asks the next server.
+    let (server, target) = reopen(folder.path(), "third").await;
+    complete(&target).await.unwrap();
     server.stop().await;
 }
 

@@ -5,6 +5,8 @@ mod archive;
 mod bad_input;
 mod faults;
 mod kept;
+mod large;
+mod log;
 mod protocol;
 mod raw;
 mod target;

@@ -2,6 +2,7 @@
 
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
 
+use super::super::raw::Request;
 use super::super::target::{Target, failure};
 
 pub(super) async fn a_bucket_is_created_listed_and_deleted(target: &Target) {
@@ -52,4 +53,11 @@ pub(super) async fn a_missing_bucket_is_told(target: &Target) {
     let put = target.client.put_object().bucket(missing).key("k").body(b"x".to_vec().into());
     assert_eq!(failure(put.send().await), expected);
     assert_eq!(failure(target.client.delete_bucket().bucket(missing).send().await), expected);
+}
+
+pub(super) async fn a_name_against_the_rules_is_refused(target: &Target) {
+    for name in ["foo.-bar", "foo-.bar", "foo..bar", "-foo", "Foo", "192.168.5.4", "xn--foo", "foo-s3alias"] {
+        let refused = Request::new("PUT", format!("/{name}")).send(&target.endpoint).await;
+        assert_eq!((refused.status, refused.code()), (400, "InvalidBucketName".into()), "{name}");
+    }
 }

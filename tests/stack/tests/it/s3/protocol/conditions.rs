@@ -1,6 +1,7 @@
 //! Conditional requests.
 
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
+use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 
 use super::super::target::{Target, failure};
 
@@ -60,4 +61,85 @@ pub(super) async fn copies_by_the_state_of_the_source(target: &Target) {
     assert_eq!(target.keys().await, ["key"]);
     copy().copy_source_if_match(&etag).send().await.unwrap();
     assert_eq!(target.get("copy").await, b"hello");
+}
+
+pub(super) async fn copies_by_the_state_of_the_destination(target: &Target) {
+    target.put("from", "hello").await;
+    let etag = target.put("to", "first").await;
+    let copy = |to: &str| {
+        let copy = target.client.copy_object().bucket(&target.bucket).key(to);
+        copy.copy_source(format!("{}/from", target.bucket))
+    };
+    assert_eq!(failure(copy("to").if_none_match("*").send().await), ("PreconditionFailed".into(), 412));
+    assert_eq!(failure(copy("to").if_match("\"other\"").send().await), ("PreconditionFailed".into(), 412));
+    assert_eq!(target.get("to").await, b"first");
+    copy("to").if_match(etag).send().await.unwrap();
+    copy("new").if_none_match("*").send().await.unwrap();
+    assert_eq!((target.get("to").await, target.get("new").await), (b"hello".to_vec(), b"hello".to_vec()));
+}
+
+/// When it was stored, as a list and a HEAD tell it, and a time that it was not stored at.
+async fn times(target: &Target, key: &str) -> (DateTime, DateTime) {
+    let head = target.client.head_object().bucket(&target.bucket).key(key).send().await.unwrap();
+    let stored = *head.last_modified().unwrap();
+    (stored, DateTime::from_secs(stored.secs() - 1))
+}
+
+pub(super) async fn deletes_by_what_is_there(target: &Target) {
+    let etag = target.put("key", "hello").await;
+    let (stored, other) = times(target, "key").await;
+    let delete = || target.client.delete_object().bucket(&target.bucket).key("key");
+    for wrong in [
+        delete().if_match("\"other\""),
+        delete().if_match_size(4),
+        delete().if_match_last_modified_time(other),
+        delete().if_match(&etag).if_match_size(5).if_match_last_modified_time(other),
+    ] {
+        assert_eq!(failure(wrong.send().await), ("PreconditionFailed".into(), 412));
+    }
+    assert_eq!(target.keys().await, ["key"]);
+    delete().if_match(etag).if_match_size(5).if_match_last_modified_time(stored).send().await.unwrap();
+    assert!(target.keys().await.is_empty());
+}
+
+pub(super) async fn many_deletes_by_what_is_there(target: &Target) {
+    let etag = target.put("right", "hello").await;
+    for key in ["by etag", "by size", "by time"] {
+        target.put(key, "hello").await;
+    }
+    let (stored, other) = times(target, "right").await;
+    let object = |key: &str| ObjectIdentifier::builder().key(key);
+    let objects = [
+        object("right").e_tag(etag).size(5).last_modified_time(stored),
+        object("by etag").e_tag("\"other\""),
+        object("by size").size(4),
+        object("by time").last_modified_time(other),
+    ];
+    let objects = objects.into_iter().map(|object| object.build().unwrap()).collect();
+    let delete = Delete::builder().set_objects(Some(objects)).build().unwrap();
+    let told = target.client.delete_objects().bucket(&target.bucket).delete(delete).send().await.unwrap();
+    assert_eq!(told.deleted().iter().filter_map(|it| it.key()).collect::<Vec<_>>(), ["right"]);
+    for error in told.errors() {
+        assert_eq!(error.code(), Some("PreconditionFailed"), "{error:?}");
+        assert!(error.message().is_some_and(|it| !it.is_empty()), "{error:?}");
+    }
+    assert_eq!(target.keys().await, ["by etag", "by size", "by time"]);
+}
+
+pub(super) async fn an_upload_is_aborted_by_its_time(target: &Target) {
+    let start = target.client.create_multipart_upload().bucket(&target.bucket).key("key").send().await.unwrap();
+    let listed = || async {
+        let listed = target.client.list_multipart_uploads().bucket(&target.bucket).send().await.unwrap();
+        listed.uploads().iter().map(|upload| *upload.initiated().unwrap()).collect::<Vec<_>>()
+    };
+    let [started] = listed().await[..] else { panic!("it must be listed") };
+    let abort = |time| {
+        let abort = target.client.abort_multipart_upload().bucket(&target.bucket).key("key");
+        abort.upload_id(start.upload_id().unwrap()).if_match_initiated_time(time).send()
+    };
+    let wrong = abort(DateTime::from_secs(started.secs() - 1)).await;
+    assert_eq!(failure(wrong), ("PreconditionFailed".into(), 412));
+    assert_eq!(listed().await.len(), 1);
+    abort(started).await.unwrap();
+    assert!(listed().await.is_empty());
 }

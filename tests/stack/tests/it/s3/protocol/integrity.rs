@@ -21,6 +21,28 @@ pub(super) async fn a_content_md5_that_is_none_is_refused(target: &Target) {
     assert!(target.keys().await.is_empty());
 }
 
+pub(super) async fn an_empty_content_md5_is_refused(target: &Target) {
+    let put = Request::new("PUT", format!("/{}/key", target.bucket)).body("hello").header("content-md5", "");
+    let refused = put.send(&target.endpoint).await;
+    assert_eq!((refused.status, refused.code()), (400, "InvalidDigest".into()));
+    assert!(target.keys().await.is_empty());
+}
+
+/// A list of keys to delete that was changed on its way would delete something else.
+pub(super) async fn the_content_md5_of_a_document_is_verified(target: &Target) {
+    target.put("key", "hello").await;
+    let delete = |md5: &str| {
+        let delete = Request::new("POST", format!("/{}", target.bucket)).query("delete=").header("content-md5", md5);
+        let delete = delete.body("<Delete><Object><Key>key</Key></Object></Delete>");
+        async move { delete.send(&target.endpoint).await }
+    };
+    let refused = delete("XUFAKrxLKna5cZ2REBfFkg==").await;
+    assert_eq!((refused.status, refused.code()), (400, "BadDigest".into()));
+    assert_eq!(target.keys().await, ["key"]);
+    assert_eq!(delete("VUxjCEXWiErKatrg6+J0xA==").await.status, 200);
+    assert!(target.keys().await.is_empty());
+}
+
 /// Headers with the right and a wrong checksum of `hello`.
 const SUMS: [(&str, &str, &str); 5] = [
     ("x-amz-checksum-crc32", "NhCmhg==", "NhCmhQ=="),

@@ -1,7 +1,8 @@
 //! Lists of objects.
 
-use aws_sdk_s3::types::EncodingType;
+use aws_sdk_s3::types::{Delete, EncodingType, ObjectIdentifier};
 
+use super::super::raw::Request;
 use super::super::target::{Target, failure};
 
 const KEYS: [&str; 9] = ["a", "b/1", "b/2", "b/c/3", "b0", "c/4", "d/5/6", "d/5/7", "e"];
@@ -100,6 +101,74 @@ pub(super) async fn keys_are_encoded_on_request(target: &Target) {
     let key = listed.contents()[0].key().unwrap();
     let decoded = percent_encoding::percent_decode_str(&key.replace('+', " ")).decode_utf8().unwrap().into_owned();
     assert_eq!(decoded, "a ü+/b\u{1}");
+}
+
+/// Clients that ask for the encoding behind their user's back decode this field in the second version only.
+pub(super) async fn a_prefix_comes_back_as_it_was_given(target: &Target) {
+    target.put("a ü+/b", "x").await;
+    let list = |query: &'static str| {
+        let list = Request::new("GET", format!("/{}", target.bucket)).query(query);
+        async move { String::from_utf8(list.send(&target.endpoint).await.body).unwrap() }
+    };
+    for query in ["prefix=a%20%C3%BC%2B%2F", "encoding-type=url&prefix=a%20%C3%BC%2B%2F"] {
+        let shown = list(query).await;
+        assert!(shown.contains("<Prefix>a ü+/</Prefix>"), "{query}: {shown}");
+    }
+    let second = list("list-type=2&prefix=a%20%C3%BC%2B%2F").await;
+    assert!(second.contains("<Prefix>a ü+/</Prefix>"), "{second}");
+}
+
+pub(super) async fn versions_are_listed_in_pages(target: &Target) {
+    fill(target).await;
+    for (delimiter, size) in [(None, 2), (None, 1000), (Some("/"), 1), (Some("/"), 2)] {
+        let (mut keys, mut prefixes) = (Vec::new(), Vec::new());
+        let (mut key, mut version) = (None, None);
+        loop {
+            let list = target.client.list_object_versions().bucket(&target.bucket).max_keys(size);
+            let list = list.set_delimiter(delimiter.map(str::to_owned));
+            let page = list.set_key_marker(key).set_version_id_marker(version).send().await.unwrap();
+            for version in page.versions() {
+                assert_eq!((version.version_id(), version.is_latest()), (Some("null"), Some(true)));
+                assert_eq!(version.size(), version.key().map(|key| i64::try_from(key.len()).unwrap()));
+                assert!(version.e_tag().is_some() && version.last_modified().is_some());
+                keys.push(version.key().unwrap().to_owned());
+            }
+            assert!(page.delete_markers().is_empty());
+            prefixes.extend(page.common_prefixes().iter().map(|it| it.prefix().unwrap().to_owned()));
+            if page.is_truncated() != Some(true) {
+                break;
+            }
+            (key, version) = (page.next_key_marker, page.next_version_id_marker);
+            assert!(key.is_some());
+        }
+        let expected = if delimiter.is_some() { strings(&["a", "b0", "e"]) } else { strings(&KEYS) };
+        assert_eq!(keys, expected, "{delimiter:?}, {size} a page");
+        let expected = if delimiter.is_some() { strings(&["b/", "c/", "d/"]) } else { Vec::new() };
+        assert_eq!(prefixes, expected, "{delimiter:?}, {size} a page");
+    }
+}
+
+/// As tools empty a bucket.
+pub(super) async fn what_was_listed_with_versions_can_be_deleted(target: &Target) {
+    fill(target).await;
+    let listed = target.client.list_object_versions().bucket(&target.bucket).prefix("b/").send().await.unwrap();
+    let identify = |version: &aws_sdk_s3::types::ObjectVersion| {
+        let object = ObjectIdentifier::builder().set_version_id(version.version_id().map(str::to_owned));
+        object.key(version.key().unwrap()).build().unwrap()
+    };
+    let delete = Delete::builder().set_objects(Some(listed.versions().iter().map(identify).collect())).build().unwrap();
+    let told = target.client.delete_objects().bucket(&target.bucket).delete(delete).send().await.unwrap();
+    let told: Vec<_> = told.deleted().iter().map(|it| (it.key().unwrap(), it.version_id())).collect();
+    assert_eq!(told, [("b/1", Some("null")), ("b/2", Some("null")), ("b/c/3", Some("null"))]);
+    target.client.delete_object().bucket(&target.bucket).key("a").version_id("null").send().await.unwrap();
+    assert_eq!(target.keys().await, ["b0", "c/4", "d/5/6", "d/5/7", "e"]);
+}
+
+pub(super) async fn a_version_marker_needs_a_key(target: &Target) {
+    let list = target.client.list_object_versions().bucket(&target.bucket).version_id_marker("null");
+    assert_eq!(failure(list.send().await), ("InvalidArgument".into(), 400));
+    let missing = target.client.list_object_versions().bucket("there-is-no-such-bucket").send().await;
+    assert_eq!(failure(missing), ("NoSuchBucket".into(), 404));
 }
 
 pub(super) async fn a_list_of_a_missing_bucket_is_refused(target: &Target) {

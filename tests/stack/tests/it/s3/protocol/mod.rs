@@ -45,6 +45,7 @@ suite! {
         a_bucket_is_created_once
         a_bucket_with_objects_is_not_deleted
         a_missing_bucket_is_told
+        a_name_against_the_rules_is_refused
     }
     objects {
         an_object_comes_back
@@ -67,6 +68,8 @@ suite! {
     integrity {
         a_content_md5_is_verified
         a_content_md5_that_is_none_is_refused
+        an_empty_content_md5_is_refused
+        the_content_md5_of_a_document_is_verified
         checksums_are_verified
         checksums_come_back
         a_checksum_behind_the_body_is_verified
@@ -81,6 +84,10 @@ suite! {
         a_put_that_must_not_replace
         a_put_that_must_replace
         copies_by_the_state_of_the_source
+        copies_by_the_state_of_the_destination
+        deletes_by_what_is_there
+        many_deletes_by_what_is_there
+        an_upload_is_aborted_by_its_time
     }
     copies {
         a_copy_keeps_what_describes_it
@@ -98,6 +105,7 @@ suite! {
         small_parts_are_refused
         an_aborted_upload_is_gone
         a_completed_upload_is_gone
+        a_completion_is_answered_again
         parts_are_listed_in_pages
         uploads_are_listed
         a_part_number_out_of_range_is_refused
@@ -110,6 +118,10 @@ suite! {
         a_list_begins_after_a_key
         lists_show_what_the_bucket_reader_needs
         keys_are_encoded_on_request
+        a_prefix_comes_back_as_it_was_given
+        versions_are_listed_in_pages
+        what_was_listed_with_versions_can_be_deleted
+        a_version_marker_needs_a_key
         a_list_of_a_missing_bucket_is_refused
     }
     signing {
@@ -120,22 +132,30 @@ suite! {
         a_presigned_get_needs_no_key
         a_presigned_put_needs_no_key
         a_presigned_url_of_something_else_is_refused
+        a_presigned_url_for_more_than_a_week_is_refused
+        a_presigned_url_that_is_not_whole_is_refused
         an_old_request_is_refused
+        refusals_say_why
     }
 }
 
 /// Checks that SeaweedFS 4.48 does not pass, and what it does instead. The README of the stack lists them.
 const DIFFERENCES: &[(&str, &str)] = &[
     ("a_bucket_says_where_it_is", "its LocationConstraint is wrapped in another element, which the SDK cannot read"),
+    ("a_name_against_the_rules_is_refused", "creates buckets whose names have labels that begin with a hyphen"),
     ("keys_of_every_kind_are_kept", "refuses keys with `..`, `//` and the like: its keys are paths"),
     ("a_key_of_1024_bytes_is_kept", "refuses long keys that are shorter than 1,024 bytes"),
     ("too_much_metadata_is_refused", "takes more than 2 KiB of metadata"),
     ("a_content_md5_that_is_none_is_refused", "answers BadDigest instead of InvalidDigest"),
     ("a_checksum_behind_the_body_is_verified", "keeps `aws-chunked` as the object's Content-Encoding"),
+    ("the_content_md5_of_a_document_is_verified", "does not verify the md5 of a list of keys to delete"),
     ("the_hash_of_the_body_is_verified", "stores a body that does not match x-amz-content-sha256"),
     ("signed_chunks_are_taken", "keeps `aws-chunked` as the object's Content-Encoding"),
     ("a_changed_chunk_is_refused", "answers 500 instead of SignatureDoesNotMatch"),
     ("a_put_that_must_replace", "answers 412 instead of 404 when If-Match finds nothing"),
+    ("deletes_by_what_is_there", "does not look at the size and the time in a DELETE"),
+    ("many_deletes_by_what_is_there", "does not look at the size and the time in a DeleteObjects"),
+    ("an_upload_is_aborted_by_its_time", "does not look at the time in an abort"),
     ("a_copy_keeps_what_describes_it", "answers a copy with an ETag without quotes"),
     ("a_part_is_replaced_by_its_number", "completes with the ETag of a part that was replaced"),
     (
@@ -143,9 +163,11 @@ const DIFFERENCES: &[(&str, &str)] = &[
         "answers an empty list of parts with NoSuchUpload instead of MalformedXML",
     ),
     ("an_aborted_upload_is_gone", "aborts what is not there"),
-    ("a_completed_upload_is_gone", "completes an upload twice"),
     ("uploads_are_listed", "lists uploads by their ids instead of their keys"),
     ("a_part_number_out_of_range_is_refused", "answers InvalidPart instead of InvalidArgument"),
+    ("what_was_listed_with_versions_can_be_deleted", "does not say which version it deleted"),
+    ("a_version_marker_needs_a_key", "takes a version marker without a key"),
+    ("a_presigned_url_that_is_not_whole_is_refused", "answers AccessDenied or MalformedDate, by what is missing"),
 ];
 
 /// One server for all, since it takes seconds to start.

@@ -105,7 +105,22 @@ pub(super) async fn a_completed_upload_is_gone(target: &Target) {
     upload.complete(vec![part.clone()]).await.unwrap();
     let listed = target.client.list_multipart_uploads().bucket(&target.bucket).send().await.unwrap();
     assert!(listed.uploads().is_empty());
-    assert_eq!(upload.complete(vec![part]).await, Err(("NoSuchUpload".into(), 404)));
+    let more = target.client.upload_part().bucket(&target.bucket).key("key").upload_id(&upload.id).part_number(2);
+    assert_eq!(failure(more.body(b"x".to_vec().into()).send().await), ("NoSuchUpload".into(), 404));
+    let parts = target.client.list_parts().bucket(&target.bucket).key("key").upload_id(&upload.id).send().await;
+    assert_eq!(failure(parts), ("NoSuchUpload".into(), 404));
+}
+
+/// For a client that did not get the first answer.
+pub(super) async fn a_completion_is_answered_again(target: &Target) {
+    let upload = Upload::start(target).await;
+    let (first, second) = (upload.part(1, vec![1; PART]).await, upload.part(2, b"end".to_vec()).await);
+    let both = vec![first, second];
+    let etag = upload.complete(both.clone()).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(upload.complete(both.clone()).await.as_ref(), Ok(&etag));
+    }
+    assert_eq!(target.get("key").await.len(), PART + 3);
 }
 
 pub(super) async fn parts_are_listed_in_pages(target: &Target) {

@@ -82,3 +82,64 @@ pub(super) async fn an_old_request_is_refused(target: &Target) {
     assert_eq!(got.status(), 403);
     assert!(got.text().await.unwrap().contains("<Code>AccessDenied</Code>"));
 }
+
+pub(super) async fn a_presigned_url_for_more_than_a_week_is_refused(target: &Target) {
+    target.put("key", "x").await;
+    let get = target.client.get_object().bucket(&target.bucket).key("key").presigned(minute()).await.unwrap();
+    for (seconds, code) in [
+        ("604801", "AuthorizationQueryParametersError"),
+        ("-1", "AuthorizationQueryParametersError"),
+        // As long as it may be, and not what was signed.
+        ("604800", "SignatureDoesNotMatch"),
+    ] {
+        let url = get.uri().replace("X-Amz-Expires=60", &format!("X-Amz-Expires={seconds}"));
+        let refused = plain().get(url).send().await.unwrap().text().await.unwrap();
+        assert!(refused.contains(&format!("<Code>{code}</Code>")), "{seconds}: {refused}");
+    }
+    let week = PresigningConfig::expires_in(Duration::from_hours(7 * 24)).unwrap();
+    let get = target.client.get_object().bucket(&target.bucket).key("key").presigned(week).await.unwrap();
+    assert_eq!(plain().get(get.uri()).send().await.unwrap().status(), 200);
+}
+
+pub(super) async fn a_presigned_url_that_is_not_whole_is_refused(target: &Target) {
+    let get = target.client.get_object().bucket(&target.bucket).key("key").presigned(minute()).await.unwrap();
+    for (part, other) in [
+        ("X-Amz-Date", "other"),
+        ("X-Amz-Expires", "other"),
+        ("X-Amz-Credential", "other"),
+        ("X-Amz-Expires=60", "X-Amz-Expires=soon"),
+    ] {
+        let refused = plain().get(get.uri().replace(part, other)).send().await.unwrap().text().await.unwrap();
+        assert!(refused.contains("<Code>AuthorizationQueryParametersError</Code>"), "{part}: {refused}");
+    }
+}
+
+/// Whatever refuses a request: its code, some words, and the id to ask about it.
+pub(super) async fn refusals_say_why(target: &Target) {
+    let host = target.endpoint.trim_start_matches("http://");
+    let bucket = format!("/{}", target.bucket);
+    let wrong = Request::new("GET", &bucket).sign(host);
+    let wrong = wrong.head.replace(&wrong.signature, &"0".repeat(64));
+    let unsigned = format!("GET {bucket} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n");
+    let mut answers = Vec::new();
+    for head in [wrong, unsigned] {
+        answers.push(exchange(&target.endpoint, format!("{head}\r\n").as_bytes()).await);
+    }
+    for request in [
+        Request::new("GET", "/No_Name"),
+        Request::new("GET", format!("{bucket}/{}", "k".repeat(1025))),
+        Request::new("GET", format!("{bucket}/missing")),
+        Request::new("POST", &bucket).query("delete=").body("<Delete><Object>"),
+        Request::new("POST", format!("{bucket}/key")).query("uploadId=none").body("<"),
+    ] {
+        answers.push(request.send(&target.endpoint).await);
+    }
+    for answer in answers {
+        let body = String::from_utf8_lossy(&answer.body);
+        assert!(answer.status >= 400, "{body}");
+        let message = body.split("<Message>").nth(1).and_then(|rest| rest.split("</Message>").next());
+        assert!(message.is_some_and(|message| !message.is_empty()), "{body}");
+        let id = answer.header("x-amz-request-id").unwrap();
+        assert!(body.contains(&format!("<RequestId>{id}</RequestId>")), "{id}: {body}");
+    }
+}

@@ -1,0 +1,11 @@
+//! From a bag in a receiving bucket to a preserved object: what the ten services of ingest have in common, and do.
+//!
+//! Built so far: which items are taken up ([`Versions`]), and how a stage goes through the files of an item ([`files`]). The stages
+//! come beside them, a module each.
+
+pub mod files;
+mod institutions;
+mod versions;
+
+pub use institutions::Institutions;
+pub use versions::Versions;

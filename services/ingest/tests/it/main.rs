@@ -1,0 +1,6 @@
+//! Ingest against embedded servers.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test may fail as a test does")]
+
+mod files;
+mod versions;

@@ -1,5 +1,0 @@
-//! The loop over items against embedded servers, a test for each ruling. What needs processes to kill is in `tests/it`.
-
-mod attempts;
-mod claims;
-mod messages;

@@ -1,0 +1,81 @@
+//! The help that one sees first, and what is said of a command line that cannot be read.
+
+use std::fmt::Write as _;
+
+use clap::CommandFactory as _;
+use serde_json::json;
+
+use crate::cli::{Cli, Global};
+use crate::exit::Exit;
+use crate::ui::Ui;
+
+/// The help of `cargo xtask` without arguments.
+pub fn overview(global: &Global) -> Exit {
+    let command = Cli::command();
+    let about = |name: &str| command.find_subcommand(name).and_then(|found| found.get_about()).map(ToString::to_string);
+    let mut text =
+        "Release, test and look after the preservation services.\n\nUsage: cargo xtask <COMMAND>\n".to_owned();
+    for (heading, names) in GROUPS {
+        let _ = writeln!(text, "\n{heading}");
+        for name in names {
+            let _ = writeln!(text, "  {name:<16} {}", about(name).unwrap_or_default());
+        }
+    }
+    text.push_str("\nExamples\n");
+    for (line, what) in EXAMPLES {
+        let _ = writeln!(text, "  {line:<50} {what}");
+    }
+    text.push_str("\n`cargo xtask <COMMAND> --help` explains a command and its exit codes.");
+    let ui = Ui::new("help", global);
+    ui.answer(&text);
+    ui.finish(&Ok(Exit::Done))
+}
+
+/// Prints clap's message (help, or what is wrong) and gives the exit code.
+pub fn usage(error: &clap::Error) -> Exit {
+    let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+    let args: Vec<String> = std::env::args().collect();
+    if args.iter().any(|arg| arg == "--format=json") || args.windows(2).any(|pair| pair == ["--format", "json"]) {
+        let global = Global::for_records();
+        let ui = Ui::new("help", &global);
+        // To stderr, also the help: stdout carries records.
+        ui.answer(&error.render().to_string());
+        ui.record(
+            "result",
+            &json!({ "status": exit.status(), "exit_code": exit as u8, "reason": error.kind().as_str() }),
+        );
+    } else {
+        // Printing fails when the reader is gone.
+        let _ = error.print();
+    }
+    exit
+}
+
+/// What one wants to do, and the commands that do it. A test sees that each command stands here once.
+const GROUPS: [(&str, &[&str]); 4] = [
+    ("Try it", &["up", "rehearse"]),
+    ("Test it", &["test-all"]),
+    ("Ship it", &["release", "update-template", "deploy", "rollback"]),
+    ("Look after it", &["status", "logs", "identify", "signatures", "doctor", "completions"]),
+];
+
+const EXAMPLES: [(&str, &str); 3] = [
+    ("cargo xtask test-all", "run all tests"),
+    ("cargo xtask release --no-push --allow-unfinished", "build the 17 images, with cargo and git alone"),
+    ("cargo xtask rehearse", "see a deployment, with no account"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_stands_in_the_overview_once() {
+        let mut grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        let command = Cli::command();
+        let mut all: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+        grouped.sort_unstable();
+        all.sort_unstable();
+        assert_eq!(grouped, all);
+    }
+}

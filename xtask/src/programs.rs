@@ -1,0 +1,48 @@
+//! Programs of this workspace that other commands start or hand over to: compiled when they are first needed. Whoever has
+//! compiled all of them already says where they are, since cargo would choose other features for fewer packages and compile most
+//! of it once more.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::cargo;
+use crate::catalog::Catalog;
+use crate::ui::Ui;
+
+/// `test-all` sets it for everything that it runs: the folder of the programs that it has compiled.
+pub(crate) const COMPILED: &str = "XTASK_PROGRAMS";
+
+/// Programs, and what one should know of their first compilation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Programs<'a> {
+    pub(crate) packages: &'a [&'a str],
+    /// Where this program is, there is next to nothing to compile.
+    pub(crate) known_by: &'a str,
+    /// The packages that the first compilation goes through, for the progress bar.
+    pub(crate) expected: u64,
+    /// What is said before it.
+    pub(crate) notice: &'a str,
+}
+
+impl Programs<'_> {
+    /// The folder in which they are, compiled.
+    pub(crate) fn compile(&self, catalog: &Catalog, ui: &Ui) -> Result<PathBuf> {
+        if let Some(folder) = std::env::var_os(COMPILED) {
+            return Ok(folder.into());
+        }
+        let folder = folder(catalog);
+        if folder.join(self.known_by).exists() {
+            cargo::build_quietly(self.packages)?;
+        } else {
+            ui.say(self.notice);
+            cargo::build_visibly(self.packages, self.expected, ui)?;
+        }
+        Ok(folder)
+    }
+}
+
+/// Where cargo puts programs for this machine.
+pub(crate) fn folder(catalog: &Catalog) -> PathBuf {
+    catalog.target.join("debug")
+}
