@@ -4,8 +4,10 @@
 //! come beside them, a module each.
 
 pub mod files;
+mod ground;
 mod institutions;
 mod versions;
 
+pub use ground::{Ground, failed, run};
 pub use institutions::Institutions;
 pub use versions::Versions;

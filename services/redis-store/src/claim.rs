@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::documents::parse;
 use crate::error::Error;
-use crate::held::{Answer, Held, Loss, Thing};
+use crate::held::{Answer, Held, Loss, Renewable};
 use crate::store::Store;
 use crate::transaction::{Decision, transaction};
 
@@ -244,7 +244,7 @@ impl Claim {
     }
 }
 
-impl Thing for Claim {
+impl Renewable for Claim {
     fn renew(&self) -> Answer<'_, Result<(), Loss>> {
         let doing = move || format!("renew {self}");
         Box::pin(self.change(doing, |known, now| match known {

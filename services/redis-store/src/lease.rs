@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::held::{Answer, Held, Loss, Thing};
+use crate::held::{Answer, Held, Loss, Renewable};
 use crate::store::Store;
 use crate::transaction::{Decision, transaction};
 
@@ -149,7 +149,7 @@ impl fmt::Display for Lease {
     }
 }
 
-impl Thing for Lease {
+impl Renewable for Lease {
     fn renew(&self) -> Answer<'_, Result<(), Loss>> {
         let doing = move || format!("renew {self}");
         Box::pin(self.change(doing, |known| match known {

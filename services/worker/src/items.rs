@@ -33,6 +33,7 @@ use model::{Status, Time, Topic, WorkItem, WorkResult};
 use nsq::Name;
 use redis_store::{ClaimTaken, Claimant, Held, Store, Trouble};
 use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
 
 use self::admission::{Admission, Admit, AsItSays};
 use self::error::{Aside, may_pass};
@@ -150,7 +151,12 @@ impl<S: ItemStage, A: Admission> Handler for Items<S, A> {
 
 impl<S: ItemStage, A: Admission> ItemLoop<S, A> {
     async fn attend(self: &Arc<Self>, id: i64, delivery: &Delivery) -> Answer {
-        let case = match self.take_up(id, delivery).await {
+        let found = unless_stopped(delivery, self.find(id)).await;
+        let opened = match found {
+            Ok((item, claim, took_over)) => self.open(item, claim, took_over, delivery).await,
+            Err(aside) => Err(aside),
+        };
+        let case = match opened {
             Ok(case) => case,
             Err(Aside::Answer(answer)) => return answer,
             Err(Aside::Error(error)) => return postponed(id, &error),
@@ -167,8 +173,8 @@ impl<S: ItemStage, A: Admission> ItemLoop<S, A> {
         self.settle(case, outcome, announcement.get(), delivery).await
     }
 
-    /// From the message to an item that is ours, counted and marked as started.
-    async fn take_up(&self, id: i64, delivery: &Delivery) -> Result<Case, Aside> {
+    /// From the message to an item that is ours alone, and whether a claim of somebody dead was on it.
+    async fn find(&self, id: i64) -> Result<(WorkItem, Held, bool), Aside> {
         let topic = self.topic();
         let Some(item) = self.look(id).await? else {
             tracing::error!(
@@ -182,7 +188,7 @@ impl<S: ItemStage, A: Admission> ItemLoop<S, A> {
         self.is_free(&item, before.as_ref()).await?;
         let taken = self.clients.store.take_claim(id, topic, &self.node, self.plan.claim_ttl).await;
         match taken.context("it could not be claimed in Redis")? {
-            ClaimTaken::Ours(claim) => self.open(item, claim, before.is_some(), delivery).await,
+            ClaimTaken::Ours(claim) => Ok((item, claim, before.is_some())),
             ClaimTaken::Theirs(claimant) => {
                 let host = claimant.host;
                 tracing::info!(work_item_id = id, host, "WorkItem {id} is in work elsewhere; its message waits");
@@ -269,7 +275,7 @@ impl<S: ItemStage, A: Admission> ItemLoop<S, A> {
     /// Looks again, now that nobody else may, counts the attempt and marks the item started.
     async fn open(&self, item: WorkItem, claim: Held, took_over: bool, delivery: &Delivery) -> Result<Case, Aside> {
         let id = item.id;
-        let (item, lock) = match self.admit_claimed(id).await {
+        let (item, lock) = match unless_stopped(delivery, self.admit_claimed(id)).await {
             Ok(admitted) => admitted,
             Err(Aside::Error(error)) if !may_pass(&error) => {
                 // Nobody will be able to take it up before a person has looked at it.
@@ -293,7 +299,7 @@ impl<S: ItemStage, A: Admission> ItemLoop<S, A> {
             }
         };
         let mut case = Case { item, marked: None, record, claim, lock };
-        match self.count(&mut case, took_over).await {
+        match self.count(&mut case, took_over, &delivery.cancelled).await {
             Ok(()) => Ok(case),
             Err(outcome) => Err(Aside::Answer(self.settle(case, outcome, None, delivery).await)),
         }
@@ -324,7 +330,7 @@ impl<S: ItemStage, A: Admission> ItemLoop<S, A> {
 
     /// Counts the attempt and marks the item started. What goes wrong here is an outcome like any other: from here on the item may
     /// be marked as ours.
-    async fn count(&self, case: &mut Case, took_over: bool) -> Result<(), Outcome> {
+    async fn count(&self, case: &mut Case, took_over: bool, stop: &CancellationToken) -> Result<(), Outcome> {
         let id = case.item.id;
         let Record { result, trouble } = &mut case.record;
         if took_over && result.started_at.is_set() && !result.finished_at.is_set() {
@@ -344,13 +350,14 @@ impl<S: ItemStage, A: Admission> ItemLoop<S, A> {
             case.marked = Some(marked.clone());
             self.clients.registry.save_work_item(&marked).await.context("it could not be marked as started")
         };
-        match saved.await {
-            Ok(_) => {
+        match stop.run_until_cancelled(saved).await {
+            Some(Ok(_)) => {
                 (case.item, case.marked) = (marked, None);
                 Ok(())
             }
-            Err(error) if may_pass(&error) => Err(Outcome::NotBegun(format!("{error:#}"))),
-            Err(error) => Err(Outcome::Refused(format!("It cannot be worked on: {error:#}."))),
+            Some(Err(error)) if may_pass(&error) => Err(Outcome::NotBegun(format!("{error:#}"))),
+            Some(Err(error)) => Err(Outcome::Refused(format!("It cannot be worked on: {error:#}."))),
+            None => Err(Outcome::PutAway),
         }
     }
 
@@ -377,6 +384,12 @@ impl<S: ItemStage, A: Admission> ItemLoop<S, A> {
     fn topic(&self) -> Topic {
         self.plan.rules.topic()
     }
+}
+
+/// Gives the message back if the process is asked to stop first: a server that is slow to answer must not hold that up.
+async fn unless_stopped<T>(delivery: &Delivery, what: impl Future<Output = Result<T, Aside>>) -> Result<T, Aside> {
+    let done = delivery.cancelled.run_until_cancelled(what).await;
+    done.unwrap_or(Err(Aside::Answer(Answer::Later(Duration::ZERO))))
 }
 
 /// When an item comes again that the loop itself could not take up, and to whom that is told.

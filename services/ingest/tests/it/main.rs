@@ -3,4 +3,5 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail as a test does")]
 
 mod files;
+mod unpack;
 mod versions;

@@ -48,7 +48,11 @@ impl<S: ItemStage, A: Admission> ItemLoop<S, A> {
             sleep(LAST_TRIES).await;
         });
         loop {
-            let error = match self.write(&mut case, &outcome, &mut sent).await {
+            let written = tokio::select! {
+                written = self.write(&mut case, &outcome, &mut sent) => written,
+                () = &mut last_tries => return self.leave(case),
+            };
+            let error = match written {
                 Ok(Written::Stands(settled)) => return self.conclude(case, *settled, announcement, delivery).await,
                 Ok(Written::TakenAway(reason)) => {
                     tracing::info!(work_item_id = id, "nothing is written for WorkItem {id}: {reason}");
@@ -82,6 +86,17 @@ impl<S: ItemStage, A: Admission> ItemLoop<S, A> {
                 }
             }
         }
+    }
+
+    /// The process must end: whoever takes over works on the item again.
+    fn leave(&self, case: Case) -> Answer {
+        let id = case.item.id;
+        tracing::error!(
+            work_item_id = id,
+            "the outcome of WorkItem {id} could not be saved; it will be worked on again"
+        );
+        case.leave();
+        Answer::Later(self.plan.claim_ttl)
     }
 
     /// Reads the item once more, changes it and its attempts, and saves both: first what Redis has, so that a worker who takes

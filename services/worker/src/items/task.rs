@@ -7,6 +7,8 @@ use std::time::Duration;
 use model::{ProcessingError, WorkItem};
 use tokio_util::sync::CancellationToken;
 
+use super::error::may_pass;
+
 /// One service's work on one WorkItem.
 ///
 /// A stage knows nothing of NSQ, claims or attempts. It may be run again after it was cut off anywhere, by another process:
@@ -104,22 +106,21 @@ fn error(identifier: String, message: String, is_fatal: bool) -> ProcessingError
 /// What the Registry refused counts as an attempt; that it was away does not.
 impl From<registry::Error> for Stop {
     fn from(error: registry::Error) -> Self {
-        let is_transient = error.is_transient();
-        Self::of(error.into(), is_transient)
+        Self::of(&error.into())
     }
 }
 
 impl From<redis_store::Error> for Stop {
     fn from(error: redis_store::Error) -> Self {
-        let is_transient = error.is_transient();
-        Self::of(error.into(), is_transient)
+        Self::of(&error.into())
     }
 }
 
 impl Stop {
-    /// With the whole chain of causes, which is for administrators.
-    fn of(error: anyhow::Error, is_transient: bool) -> Self {
+    /// By what the clients say of it: what may pass is a failure of the system. With the whole chain of causes, which is for
+    /// administrators.
+    pub fn of(error: &anyhow::Error) -> Self {
         let message = format!("{error:#}");
-        if is_transient { Self::System(message) } else { Self::failed("", message) }
+        if may_pass(error) { Self::System(message) } else { Self::failed("", message) }
     }
 }

@@ -1,11 +1,11 @@
 //! The declaration of a service. What happens to it is in `start.rs`; the kinds of program are in `queue/worker.rs`,
 //! `items/worker.rs` and `scan/scanner.rs`.
 
-use std::pin::Pin;
 use crate::process::command_line::{Arguments, Flag, Operand};
 use crate::process::health::Heartbeat;
 use crate::process::identity::Identity;
 use crate::process::settings::{Reader, Reported, Section};
+use std::pin::Pin;
 use tokio_util::sync::CancellationToken;
 
 /// A service: what it is called, what it waits for, which settings it reads, and what it does.

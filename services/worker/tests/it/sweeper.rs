@@ -130,6 +130,17 @@ async fn an_item_that_waits_for_its_next_attempt_is_found() {
     world.until_load(Topic::RestoreGlacier, (1, 0, 0)).await;
 }
 
+/// As an nsqd leaves it that was killed with all the messages that it kept for later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_messages_that_an_nsqd_forgot_are_published_again_in_one_pass() {
+    let world = World::new().await;
+    for _ in 0..1000 {
+        between_attempts(&world, 3).await;
+    }
+    sweep(&world, Sweep::Stranded).await;
+    world.until_load(Topic::RestoreGlacier, (1000, 0, 0)).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_waited_for_a_day_is_published_although_its_topic_is_never_idle() {
     let world = World::new().await;

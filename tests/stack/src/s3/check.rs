@@ -1,12 +1,12 @@
 //! What is refused before s3s sees a request, because s3s would let it pass: names, sizes, dates and digests against S3's rules.
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use hyper::header::{self, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request};
 use s3s::validation::NameValidation;
 use s3s::{S3Result, s3_error};
 
-use super::base64;
 use super::operation::split;
 
 const CONTENT_MD5: &str = "content-md5";
@@ -80,7 +80,7 @@ fn content_md5(headers: &HeaderMap) -> S3Result<()> {
 }
 
 fn md5(headers: &HeaderMap) -> Option<Vec<u8>> {
-    base64::decode(headers.get(CONTENT_MD5)?.to_str().ok()?).filter(|md5| md5.len() == 16)
+    BASE64_STANDARD.decode(headers.get(CONTENT_MD5)?.to_str().ok()?.trim()).ok().filter(|md5| md5.len() == 16)
 }
 
 /// What the body must hash to where it is read whole: not that of an object or a part, which is hashed as it is stored.

@@ -7,7 +7,6 @@
 //! Other processes reach the clock and the faults over HTTP if [`Options::admin`] asks for that: see [`Admin`].
 
 mod admin;
-mod base64;
 mod check;
 mod clock;
 mod conditions;

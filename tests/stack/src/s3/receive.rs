@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use md5::{Digest as _, Md5};
@@ -12,7 +13,6 @@ use s3s::dto::StreamingBlob;
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Result, StdError, TrailingHeaders, s3_error};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::base64;
 use super::files::{DataFile, Files, Name};
 use super::inbound::Taken;
 use super::model::{Algorithm, Checksum, Segment, disk_error};
@@ -163,7 +163,7 @@ impl Sink {
             return Err(incomplete());
         }
         let md5: [u8; 16] = self.md5.finalize().into();
-        if announced.md5.is_some_and(|sent| base64::decode(&sent).as_deref() != Some(&md5)) {
+        if announced.md5.is_some_and(|sent| BASE64_STANDARD.decode(sent.trim()).ok().as_deref() != Some(&md5)) {
             return Err(s3_error!(BadDigest, "The Content-MD5 you specified did not match what we received."));
         }
         let mut checksums = announced.checksums;
@@ -176,7 +176,8 @@ impl Sink {
         let sums = self.hasher.finalize();
         for sent in &checksums {
             let expected = value(&sums, sent.algorithm);
-            if base64::decode(&sent.value).is_none_or(|sent| Some(sent) != expected.and_then(base64::decode)) {
+            let bytes = |text: &str| BASE64_STANDARD.decode(text.trim()).ok();
+            if bytes(&sent.value).is_none_or(|sent| Some(sent) != expected.and_then(bytes)) {
                 let name = sent.algorithm.name();
                 return Err(s3_error!(BadDigest, "The {name} you specified did not match the calculated checksum."));
             }

@@ -197,3 +197,27 @@ async fn a_slow_look_at_the_registry_hides_neither_a_lost_claim_nor_a_shutdown()
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_stops_in_time_whatever_its_item_is_at() {
+    let slow = Fault::Delay(Duration::from_mins(10));
+    // The looks before and under the claim, the mark, and the end.
+    for (method, skipped) in [("GET", 0), ("GET", 1), ("PUT", 0), ("PUT", 1)] {
+        let world = World::new().await;
+        let item = world.ingest().await;
+        world.registry.faults().add_for(method, "/", Fault::Delay(Duration::ZERO), skipped);
+        world.registry.faults().add_for(method, "/", slow, usize::MAX);
+        let script = Script::succeeds();
+        let running = world.start(RECORD, &script);
+        world.publish(Topic::IngestRecord, item.id).await;
+        world.until_load(Topic::IngestRecord, (0, 1, 0)).await;
+        running.stop().await;
+        world.registry.faults().clear();
+        let second = Script::succeeds();
+        let running = world.start(RECORD, &second);
+        world.until(item.id, |item| item.stage == Stage::Cleanup).await;
+        running.stop().await;
+        assert!(script.runs(item.id) + second.runs(item.id) <= 2, "{method} {skipped}");
+        assert_eq!(world.store.trouble(item.id, Topic::IngestRecord).await.unwrap().deaths, 0, "{method} {skipped}");
+    }
+}

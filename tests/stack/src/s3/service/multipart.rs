@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use crc_fast::{CrcAlgorithm, checksum_combine};
 use md5::{Digest as _, Md5};
 use s3s::checksum::ChecksumHasher;
@@ -11,7 +12,6 @@ use s3s::dto::{
 };
 use s3s::{S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
-use super::super::base64;
 use super::super::conditions::WriteCondition;
 use super::super::headers;
 use super::super::index::Upload;
@@ -238,7 +238,7 @@ fn combine(algorithm: Algorithm, full: bool, chosen: &[(u16, &Part)]) -> Option<
     let mut parts = Vec::with_capacity(chosen.len());
     for (_, part) in chosen {
         let known = part.checksum.as_ref().filter(|it| it.algorithm == algorithm)?;
-        parts.push((base64::decode(&known.value)?, part.size));
+        parts.push((BASE64_STANDARD.decode(&known.value).ok()?, part.size));
     }
     if full {
         return join(algorithm, &parts).map(|value| Checksum { algorithm, value });
@@ -265,7 +265,7 @@ fn join(algorithm: Algorithm, parts: &[(Vec<u8>, u64)]) -> Option<String> {
     let mut parts = parts.iter();
     let (first, _) = parts.next()?;
     let sum = parts.fold(number(first), |sum, (next, length)| checksum_combine(kind, sum, number(next), *length));
-    Some(base64::encode(&sum.to_be_bytes()[8 - first.len()..]))
+    Some(BASE64_STANDARD.encode(&sum.to_be_bytes()[8 - first.len()..]))
 }
 
 #[cfg(test)]
@@ -283,7 +283,7 @@ mod tests {
                 value(&hasher.finalize(), algorithm).unwrap().to_owned()
             };
             let parts: Vec<(Vec<u8>, u64)> =
-                [&one, &two, &three].map(|bytes| (base64::decode(&sum(bytes)).unwrap(), bytes.len() as u64)).to_vec();
+                [&one, &two, &three].map(|bytes| (BASE64_STANDARD.decode(sum(bytes)).unwrap(), bytes.len() as u64)).to_vec();
             assert_eq!(join(algorithm, &parts), Some(sum(&[one.clone(), two.clone(), three.clone()].concat())));
         }
     }
