@@ -10,10 +10,10 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::data::ContainerSignature;
+use crate::limits::{Limits, Windows};
 use crate::priority::Waiting;
 use crate::report::Places;
 use crate::signature::{Budget, Signature, View};
-use crate::{Limits, Windows};
 
 /// Of what a container holds, so many bytes from the beginning are looked at: the window of the engine's default, and what a
 /// signature may reach beyond it.

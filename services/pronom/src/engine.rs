@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 use crate::container::{Containers, Pass, Source, Stop, Verdict, ole2, zip};
 use crate::data::{DataError, Format, Tables};
+use crate::limits::{Limits, Windows};
 use crate::names::{Names, extension};
 use crate::priority::{Superiors, Waiting};
 use crate::report::{Basis, Identification, Known, Named, Places, Recorder, Trouble, Which};
@@ -48,44 +49,6 @@ pub struct Engine {
     text_format: Option<u16>,
     windows: Windows,
     limits: Limits,
-}
-
-/// How far from the beginning and the ending of a file signatures are looked for, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Windows {
-    pub beginning: u64,
-    pub ending: u64,
-}
-
-impl Default for Windows {
-    /// What the records in archives were made with: 32,768 and 8,096.
-    fn default() -> Self {
-        Windows { beginning: 32_768, ending: 8_096 }
-    }
-}
-
-impl Windows {
-    /// Everything that is given as head and tail.
-    pub const WHOLE: Windows = Windows { beginning: u64::MAX, ending: u64::MAX };
-}
-
-/// What one file may cost. Where a limit is reached the answer says so ([`Trouble::TooMuchWork`]).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// How often a container may ask for bytes.
-    pub rounds: u32,
-    /// Bytes that it may ask for in all.
-    pub bytes: u64,
-    /// Files of a container that are opened.
-    pub files: u32,
-    /// Comparisons, about.
-    pub steps: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits { rounds: 32, bytes: 32 << 20, files: 64, steps: 4_000_000 }
-    }
 }
 
 /// Which release the data are of.

@@ -24,6 +24,7 @@ mod compile;
 mod container;
 mod data;
 mod engine;
+mod limits;
 mod names;
 mod pattern;
 mod priority;
@@ -35,7 +36,8 @@ mod text;
 
 pub use compile::{CompileError, compile};
 pub use data::DataError;
-pub use engine::{About, Counts, Engine, HEAD, Limits, Outcome, Probe, Seen, TAIL, Windows};
+pub use engine::{About, Counts, Engine, HEAD, Outcome, Probe, Seen, TAIL};
+pub use limits::{Limits, Windows};
 pub use report::{Basis, Evidence, Identification, Places, Trouble, Warning, Which};
 pub use specimen::Specimen;
 pub use text::Encoding;

@@ -89,7 +89,7 @@ pub(super) fn join(sequences: &[ByteSequence]) -> Result<Vec<Frame>, CompileErro
 
 fn place(subsequence: &SubSequence, position: u32, reference: Reference) -> Result<Vec<Frame>, CompileError> {
     let at_the_end = reference == Reference::Ending;
-    let mut frames = oriented(parse(&subsequence.sequence)?, at_the_end);
+    let mut frames = oriented(read(&subsequence.sequence)?, at_the_end);
     for (reach, more) in fragments(&subsequence.left, at_the_end)? {
         let mut more = more;
         // The reach belongs to the right one of the two, or to the left one at the end of the file.
@@ -126,6 +126,10 @@ fn last(frames: &mut [Frame]) -> &mut Frame {
     &mut frames[last]
 }
 
+fn read(sequence: &str) -> Result<Vec<Frame>, CompileError> {
+    Ok(parse(sequence)?.into_iter().map(|(reach, pattern)| Frame::behind(reach, pattern)).collect())
+}
+
 /// Distances stand with the frame behind them, at the end of the file with the one before.
 fn oriented(mut frames: Vec<Frame>, at_the_end: bool) -> Vec<Frame> {
     if at_the_end {
@@ -150,7 +154,7 @@ fn fragments(fragments: &[Fragment], at_the_end: bool) -> Result<Vec<(Reach, Vec
         }
         let mut choices = Vec::new();
         for fragment in &same {
-            choices.push(oriented(parse(&fragment.value)?, at_the_end));
+            choices.push(oriented(read(&fragment.value)?, at_the_end));
         }
         let frames = if choices.len() == 1 {
             choices.remove(0)

@@ -1,11 +1,11 @@
 //! Reads the notation of byte sequences in PRONOM's signature files, as in `4D5A{0-16}[00:1F]'PE'(00|0A)[!&01]??*`.
 
 use super::CompileError;
-use super::frames::{Frame, Reach};
 use crate::pattern::{ByteSet, Pattern};
+use crate::signature::Span as Reach;
 
 /// The frames of one sequence, each with the distance from the one before, and what is left open behind the last.
-pub(super) fn parse(text: &str) -> Result<Vec<Frame>, CompileError> {
+pub(super) fn parse(text: &str) -> Result<Vec<(Reach, Pattern)>, CompileError> {
     let mut reader = Reader { rest: text, text };
     let mut frames = Vec::new();
     let mut reach = Reach { min: 0, max: Some(0) };
@@ -14,7 +14,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Frame>, CompileError> {
             c if c.is_whitespace() => reader.skip(1),
             '[' | '(' => {
                 reader.skip(1);
-                frames.push(Frame::behind(reach, reader.group(if c == '[' { ']' } else { ')' })?));
+                frames.push((reach, reader.group(if c == '[' { ']' } else { ')' })?));
                 reach = Reach { min: 0, max: Some(0) };
             }
             '{' => {
@@ -30,7 +30,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Frame>, CompileError> {
                 reach.max = None;
             }
             _ => {
-                frames.push(Frame::behind(reach, Pattern::Bytes(reader.bytes(Spaces::Between)?)));
+                frames.push((reach, Pattern::Bytes(reader.bytes(Spaces::Between)?)));
                 reach = Reach { min: 0, max: Some(0) };
             }
         }
@@ -205,8 +205,8 @@ fn one(list: &mut Vec<Pattern>) -> Option<Pattern> {
 mod tests {
     use super::*;
 
-    fn frame(min: u32, max: Option<u32>, pattern: Pattern) -> Frame {
-        Frame::behind(Reach { min, max }, pattern)
+    fn frame(min: u32, max: Option<u32>, pattern: Pattern) -> (Reach, Pattern) {
+        (Reach { min, max }, pattern)
     }
 
     fn bytes(bytes: &[u8]) -> Pattern {
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn the_notation_becomes_frames() {
         let set = |belongs: fn(u8) -> bool| Pattern::Set(ByteSet::of(belongs));
-        let table: [(&str, Vec<Frame>); 12] = [
+        let table: [(&str, Vec<(Reach, Pattern)>); 12] = [
             ("4D5a 00", vec![frame(0, Some(0), bytes(b"MZ\0"))]),
             ("'PK'03", vec![frame(0, Some(0), bytes(b"PK\x03"))]),
             ("41{4}42", vec![frame(0, Some(0), bytes(b"A")), frame(4, Some(4), bytes(b"B"))]),

@@ -129,3 +129,13 @@ fn containers_are_told_by_ranges_as_by_the_whole() {
         assert!(by_ranges.ranges.len() <= 8, "specimen {}: {:?}", specimen.number, by_ranges.ranges);
     }
 }
+
+/// As the documentation of the crate has it.
+#[test]
+fn the_example_holds() {
+    let found = identify("report.doc", b"%PDF-1.4\n...\n%%EOF");
+    assert_eq!(
+        (found.puid, found.mime, found.warning_text().as_str()),
+        ("fmt/18", "application/pdf", "extension mismatch")
+    );
+}
