@@ -57,7 +57,7 @@ async fn ten_thousand_files_come_out_of_a_tar_whole_spanworkers_are_killed() {
     for number in (0..FILES).step_by(97) {
         let file = &known[stage::path(number).split_once('/').unwrap().1];
         let expected = Digests::of(Algorithms::ALL, &stage::contents(number, SIZE));
-        for sum in file.checksums.iter() {
+        for sum in &file.checksums {
             let algorithm: Algorithm = sum.algorithm.as_str().parse().unwrap();
             assert_eq!(Some(sum.digest.as_str()), expected.get(algorithm), "{algorithm} of {}", file.path_in_bag);
         }
