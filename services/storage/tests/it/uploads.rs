@@ -410,7 +410,9 @@ async fn again(
     })
     .await;
     let proxy = Proxy::new(&stub.address.to_string(), fates).await;
-    let limits = Limits { held_part: 1, ..hasty() };
+    // One request may meet every bad connection.
+    let attempts = u32::try_from(fates.len()).unwrap() + 2;
+    let limits = Limits { held_part: 1, attempts, ..hasty() };
     let storage = storage(&proxy.address.to_string(), limits).await;
     let bucket = storage.bucket(&model::Provider::Local, "bucket").unwrap();
     let digest = Some(Digest::Md5(Md5::digest(pattern(size)).into()));
