@@ -6,8 +6,10 @@
 pub mod files;
 mod ground;
 mod institutions;
+mod recorder;
 mod versions;
 
 pub use ground::{Ground, failed, run};
 pub use institutions::Institutions;
+pub use recorder::{Recorder, record};
 pub use versions::Versions;
