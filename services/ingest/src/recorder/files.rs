@@ -105,8 +105,7 @@ impl Recording<'_> {
         }
         let entries: Vec<Entry> = page.files.into_iter().filter_map(|file| self.entry(file)).collect();
         // Before anything is sent: it is the events by which a file is recognised whose answer was lost.
-        let made: Vec<&IngestFile> =
-            entries.iter().filter(|entry| !entry.may_stand).map(|entry| &entry.file).collect();
+        let made: Vec<&IngestFile> = entries.iter().filter(|entry| !entry.may_stand).map(|entry| &entry.file).collect();
         self.task.until_cancelled(self.task.store.save_files(self.task.item.id, made)).await??;
         let (mut new, changed): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(|entry| entry.file.id == 0);
         while !new.is_empty() {
