@@ -247,7 +247,7 @@ async fn attempt<W: FileWork>(work: &W, mut file: IngestFile, task: &Task, limit
 }
 
 /// How far it is, for the log.
-struct Progress {
+pub(crate) struct Progress {
     item: i64,
     total: u64,
     since: Instant,
@@ -255,12 +255,12 @@ struct Progress {
 }
 
 impl Progress {
-    fn new(item: i64, total: u64) -> Self {
+    pub(crate) fn new(item: i64, total: u64) -> Self {
         let now = Instant::now();
         Self { item, total, since: now, last: now }
     }
 
-    fn tell(&mut self, summary: &Summary, in_flight: usize) {
+    pub(crate) fn tell(&mut self, summary: &Summary, in_flight: usize) {
         if self.last.elapsed() < TELL {
             return;
         }

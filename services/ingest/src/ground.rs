@@ -46,22 +46,31 @@ impl Ground {
         self.storage.bucket(&Provider::Aws, &item.bucket).map_err(|error| failed(&item.name, &error))
     }
 
-    /// What Redis knows of the item's object. Without it nothing can be done (02 §1.4): looked up by the clean name of the bag, so that
-    /// multipart bags are found.
+    /// What Redis knows of the item's object.
     pub async fn object(&self, task: &Task) -> Result<IngestObject, Stop> {
-        let item = &task.item;
-        let identifier = self.institutions.object(item).await.map_err(|error| Stop::of(&error))?;
-        if let Some(object) = task.store.object(item.id, &identifier).await? {
-            return Ok(object);
-        }
-        let tar = match self.receiving(item)?.find(&item.name).await {
-            Ok(None) => note::Tar::Gone,
-            // Where that cannot be seen, nothing is said about it.
-            Ok(Some(_)) | Err(_) => note::Tar::InReceiving,
-        };
-        let cause = format!("IngestObjectGet ({}, {identifier}): redis: nil", item.id);
-        Err(Stop::failed(identifier, note::not_in_redis(item.id, &cause, tar)))
+        object(task, &self.institutions, Some(&self.receiving(&task.item)?)).await
     }
+}
+
+/// What Redis knows of the item's object. Without it nothing can be done (02 §1.4): looked up by the clean name of the bag, so that
+/// multipart bags are found. `receiving`: where to look for the tar if it is not there.
+pub(crate) async fn object(
+    task: &Task,
+    institutions: &Institutions,
+    receiving: Option<&Bucket>,
+) -> Result<IngestObject, Stop> {
+    let item = &task.item;
+    let identifier = institutions.object(item).await.map_err(|error| Stop::of(&error))?;
+    if let Some(object) = task.store.object(item.id, &identifier).await? {
+        return Ok(object);
+    }
+    let tar = match receiving {
+        Some(receiving) if matches!(receiving.find(&item.name).await, Ok(None)) => note::Tar::Gone,
+        // Where that cannot be seen, nothing is said about it.
+        _ => note::Tar::InReceiving,
+    };
+    let cause = format!("IngestObjectGet ({}, {identifier}): redis: nil", item.id);
+    Err(Stop::failed(identifier, note::not_in_redis(item.id, &cause, tar)))
 }
 
 /// What an error of S3 means for a stage: one that may pass counts as no attempt.

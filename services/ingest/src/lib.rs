@@ -4,10 +4,15 @@
 //! come beside them, a module each.
 
 pub mod files;
+mod format;
 mod ground;
 mod institutions;
+mod lost;
+mod recorder;
 mod versions;
 
+pub use format::FormatIdentifier;
 pub use ground::{Ground, failed, run};
 pub use institutions::Institutions;
+pub use recorder::{Recorder, record};
 pub use versions::Versions;

@@ -13,7 +13,6 @@ const APTRUST_URL: &str = "https://github.com/APTrust/preservation-services";
 const S3_CLIENT_URL: &str = "https://github.com/minio/minio-go v7";
 const UUID_LIBRARY: &str = "Go uuid library + Minio S3 library";
 const UUID_LIBRARY_URL: &str = "http://github.com/google/uuid";
-const DIGEST_LIBRARY_URL: &str = "https://github.com/RustCrypto/hashes";
 
 /// Events cannot be made of an incomplete record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -173,10 +172,11 @@ impl IngestFile {
     }
 
     fn about(&self, checksum: &IngestChecksum, event_type: EventType, now: Time) -> PremisEvent {
+        let (object, agent) = digest_library(&checksum.algorithm);
         PremisEvent {
-            agent: DIGEST_LIBRARY_URL.into(),
+            agent,
             date_time: checksum.datetime,
-            object: digest_library(&checksum.algorithm),
+            object,
             outcome_detail: format!("{}:{}", checksum.algorithm, checksum.digest),
             ..self.event(event_type, now)
         }
@@ -238,8 +238,9 @@ impl FixityCheck<'_> {
         } else {
             (Outcome::Failed, format!("Fixity did not match at {url}. Expected {expected}, got {actual}"))
         };
+        let (object, agent) = digest_library(&Algorithm::Sha256);
         PremisEvent {
-            agent: DIGEST_LIBRARY_URL.into(),
+            agent,
             created_at: Time::UNSET,
             date_time: now,
             detail: "Fixity check against registered hash".into(),
@@ -247,7 +248,7 @@ impl FixityCheck<'_> {
             generic_file_identifier: file.identifier.clone(),
             institution_id: file.institution_id,
             intellectual_object_id: file.intellectual_object_id,
-            object: digest_library(&Algorithm::Sha256),
+            object,
             outcome,
             outcome_detail: format!("sha256:{actual}"),
             outcome_information,
@@ -268,13 +269,15 @@ fn successful(event_type: EventType, now: Time) -> PremisEvent {
     }
 }
 
-fn digest_library(algorithm: &Algorithm) -> String {
-    let name = match algorithm {
-        Algorithm::Md5 => "md-5",
-        Algorithm::Sha1 => "sha1",
-        _ => "sha2",
+/// Which library computes digests of this algorithm, and where it is at home: what `services/digests` uses.
+fn digest_library(algorithm: &Algorithm) -> (String, String) {
+    let (name, home) = match algorithm {
+        Algorithm::Md5 => ("RustCrypto md-5", "https://github.com/RustCrypto/hashes"),
+        Algorithm::Sha1 => ("RustCrypto sha1", "https://github.com/RustCrypto/hashes"),
+        Algorithm::Sha512 => ("ring", "https://github.com/briansmith/ring"),
+        _ => ("RustCrypto sha2", "https://github.com/RustCrypto/hashes"),
     };
-    format!("RustCrypto {name} ({algorithm})")
+    (format!("{name} ({algorithm})"), home.to_owned())
 }
 
 #[cfg(test)]
@@ -307,6 +310,7 @@ mod tests {
             (ChecksumSource::Ingest, Algorithm::Md5, "11"),
             (ChecksumSource::Ingest, Algorithm::Sha1, "22"),
             (ChecksumSource::Ingest, Algorithm::Sha256, "33"),
+            (ChecksumSource::Ingest, Algorithm::Sha512, "55"),
             (ChecksumSource::Manifest, Algorithm::Md5, "11"),
             (ChecksumSource::Manifest, Algorithm::Sha256, "33"),
             (ChecksumSource::TagManifest, Algorithm::Md5, "44"),
@@ -383,11 +387,12 @@ mod tests {
     }
 
     #[test]
-    fn a_new_file_with_three_digests_two_manifests_and_two_copies_has_nine_events() {
+    fn a_new_file_with_four_digests_two_manifests_and_two_copies_has_ten_events() {
         let mut file = file();
         let now = at("2026-01-05T00:00:00Z");
         let events = file.ensure_events(now).unwrap().clone();
         let (hashes, uuids) = ("https://github.com/RustCrypto/hashes", "http://github.com/google/uuid");
+        let ring = "https://github.com/briansmith/ring";
         let check = "Fixity check against registered hash";
         let value = "Calculated fixity value";
         let uuid_library = "Go uuid library + Minio S3 library";
@@ -397,6 +402,7 @@ mod tests {
             (EventType::DigestCalculation, [value, "md5:11", "RustCrypto md-5 (md5)", hashes, value]),
             (EventType::DigestCalculation, [value, "sha1:22", "RustCrypto sha1 (sha1)", hashes, value]),
             (EventType::DigestCalculation, [value, "sha256:33", "RustCrypto sha2 (sha256)", hashes, value]),
+            (EventType::DigestCalculation, [value, "sha512:55", "ring (sha512)", ring, value]),
             (
                 EventType::Ingestion,
                 [
@@ -446,7 +452,7 @@ mod tests {
             assert_eq!(event.generic_file_identifier, "example.edu/bag/data/a.txt");
         }
         let days: Vec<u8> = events.iter().map(|event| event.date_time.inner().day()).collect();
-        assert_eq!(days, [1, 1, 1, 1, 1, 2, 3, 5, 5], "of the checksums, the copies, and now");
+        assert_eq!(days, [1, 1, 1, 1, 1, 1, 2, 3, 5, 5], "of the checksums, the copies, and now");
         assert_eq!(file.ensure_events(Time::now()).unwrap(), &events, "they are made once");
     }
 
@@ -458,7 +464,7 @@ mod tests {
         let mut again = IngestFile { is_reingest: true, ..file() };
         let events = again.ensure_events(now).unwrap();
         assert!(events.iter().all(|event| event.event_type != EventType::IdentifierAssignment));
-        assert_eq!(events.len(), 7);
+        assert_eq!(events.len(), 8);
     }
 
     #[test]

@@ -105,7 +105,8 @@ impl Client {
 
     /// What stands of these files, in their order.
     async fn find_files(&self, files: &[GenericFile]) -> Result<Vec<Option<Standing<GenericFile>>>, Error> {
-        let lookups = files.iter().map(|file| self.find_file(file).boxed());
+        // Collected: a closure in the stream would keep the future from being sent to another thread.
+        let lookups: Vec<_> = files.iter().map(|file| self.find_file(file).boxed()).collect();
         stream::iter(lookups).buffered(LOOKUPS).try_collect().await
     }
 

@@ -11,7 +11,7 @@ const PROGRAM: Program<ItemWorker, ()> = Program {
     name: env!("CARGO_BIN_NAME"),
     about: "Records an ingested object, its files and their events in Registry.",
     kind: ItemWorker::new(Rules::ingest(Topic::IngestRecord, "Finished recording ingest data in Registry")),
-    stage: Stage::Unfinished,
+    stage: Stage::Run(|context| Box::pin(ingest::record(context))),
 };
 
 fn main() -> ExitCode {

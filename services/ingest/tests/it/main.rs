@@ -3,5 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail as a test does")]
 
 mod files;
+mod format;
+mod recorder;
 mod unpack;
 mod versions;
