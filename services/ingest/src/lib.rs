@@ -3,11 +3,16 @@
 //! Built so far: which items are taken up ([`Versions`]), and how a stage goes through the files of an item ([`files`]). The stages
 //! come beside them, a module each.
 
+mod bucket_reader;
 pub mod files;
+mod formats;
 mod ground;
 mod institutions;
+mod pre_fetch;
 mod versions;
 
+pub use bucket_reader::BucketReader;
 pub use ground::{Ground, failed, run};
 pub use institutions::Institutions;
+pub use pre_fetch::PreFetch;
 pub use versions::Versions;
