@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail as a test does")]
 
+mod bucket_reader;
 mod files;
+mod pre_fetch;
+mod receiving;
 mod unpack;
 mod versions;

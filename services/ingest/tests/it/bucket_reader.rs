@@ -1,0 +1,1 @@
+//! The bucket reader on embedded servers.
