@@ -87,7 +87,7 @@ impl Place {
         let item = self.item(tar).await;
         let item = self.fetched(&[item]).await.remove(0);
         assert_eq!((&item.stage, &item.status), (&Stage::Validate, &Status::Pending), "{}", item.note);
-        let object = self.object(&item).await.expect("an object");
+        let object = self.object_of(&item).await.expect("an object");
         let files = self.files(&item).await;
         (item, object, files)
     }
@@ -100,7 +100,7 @@ impl Place {
         item.note
     }
 
-    pub(crate) async fn object(&self, item: &WorkItem) -> Option<IngestObject> {
+    pub(crate) async fn object_of(&self, item: &WorkItem) -> Option<IngestObject> {
         let identifier = model::identifier::of_object("test.edu", &item.name);
         self.world.store.object(item.id, &identifier).await.unwrap()
     }

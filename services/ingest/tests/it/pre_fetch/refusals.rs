@@ -77,7 +77,7 @@ async fn what_no_bag_may_hold_is_refused_and_the_tar_stays() {
         assert_eq!(item.note, *text);
         assert_eq!((&item.stage, &item.status, item.retry), (&Stage::Receive, &Status::Failed, false), "{text}");
         assert_eq!(item.outcome, "Ingest failed due to fatal error.");
-        assert!(place.object(item).await.is_none(), "{text}");
+        assert!(place.object_of(item).await.is_none(), "{text}");
         place.storage.bucket(&model::Provider::Aws, &item.bucket).unwrap().stat(&item.name).await.unwrap();
     }
 }
