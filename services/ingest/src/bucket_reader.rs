@@ -152,7 +152,9 @@ impl BucketReader {
         let Some(item) = items.iter().find(|item| item.id == id).filter(|item| is_untold(item)) else {
             return Ok(None);
         };
-        if let Some(first) = items.iter().filter(|other| other.id < id && !other.is_completed()).min_by_key(|one| one.id) {
+        if let Some(first) =
+            items.iter().filter(|other| other.id < id && !other.is_completed()).min_by_key(|one| one.id)
+        {
             let mut item = item.clone();
             let note = format!("The same bag is ingested in WorkItem {}.", first.id);
             item.mark_no_longer_in_progress(Stage::Receive, Status::Cancelled, note);
@@ -164,7 +166,10 @@ impl BucketReader {
         published.with_context(|| format!("WorkItem {id} could not be published"))?;
         let item = WorkItem { queued_at: Time::now(), ..item.clone() };
         // The message is on its way: what is not noted costs a second one.
-        self.registry.save_work_item(&item).await.with_context(|| format!("when WorkItem {id} was queued is not saved"))?;
+        self.registry
+            .save_work_item(&item)
+            .await
+            .with_context(|| format!("when WorkItem {id} was queued is not saved"))?;
         Ok(Some(id))
     }
 

@@ -1,7 +1,7 @@
 //! From a bag in a receiving bucket to a preserved object: what the ten services of ingest have in common, and do.
 //!
-//! Built so far: which items are taken up ([`Versions`]), and how a stage goes through the files of an item ([`files`]). The stages
-//! come beside them, a module each.
+//! Built so far: which items are taken up ([`Versions`]), how a stage goes through the files of an item ([`files`]), and the stages
+//! [`BucketReader`] and [`PreFetch`]. The others come beside them, a module each.
 
 mod bucket_reader;
 pub mod files;

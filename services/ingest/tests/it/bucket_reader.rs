@@ -101,7 +101,8 @@ async fn defect_02_35_what_is_no_tar_or_has_no_name_is_skipped() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bag_that_is_known_is_ingested_again_only_where_that_is_wanted() {
     let place = Place::new().await;
-    let (active, deleted) = (place.preserved("active", State::Active).await, place.preserved("gone", State::Deleted).await);
+    let (active, deleted) =
+        (place.preserved("active", State::Active).await, place.preserved("gone", State::Deleted).await);
     let before: Time = (Time::now().inner() - time::Duration::HOUR).into();
     let after: Time = (Time::now().inner() + time::Duration::HOUR).into();
     let of = |status: Status, object: i64, date: Time| {

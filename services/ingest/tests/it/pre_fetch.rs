@@ -50,7 +50,8 @@ async fn a_bag_becomes_records_an_object_and_copies_in_staging() {
     assert_eq!((&object.manifests[..], &object.tag_manifests[..]), (&["md5".into()][..], &["md5".into()][..]));
     assert_eq!(object.tag_files[..], ["bagit.txt", "bag-info.txt", "aptrust-info.txt", "custom/notes.md"]);
     assert_eq!(object.parsable_tag_files[..], ["bagit.txt", "bag-info.txt", "aptrust-info.txt"]);
-    let tags: Vec<_> = object.tags.iter().map(|tag| format!("{}/{}={}", tag.tag_file, tag.tag_name, tag.value)).collect();
+    let tags: Vec<_> =
+        object.tags.iter().map(|tag| format!("{}/{}={}", tag.tag_file, tag.tag_name, tag.value)).collect();
     let expected = [
         "bagit.txt/BagIt-Version=1.0",
         "bagit.txt/Tag-File-Character-Encoding=UTF-8",

@@ -124,7 +124,8 @@ impl Place {
         }
         move || {
             let left = self.s3.faults().list().into_iter();
-            let left = left.filter(|fault| fault.bucket.as_deref() == Some(bucket) && fault.operation == Some(operation));
+            let left =
+                left.filter(|fault| fault.bucket.as_deref() == Some(bucket) && fault.operation == Some(operation));
             MOST_COUNTED - left.count() as u64
         }
     }

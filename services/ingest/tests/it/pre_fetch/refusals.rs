@@ -116,7 +116,8 @@ async fn a_tar_that_is_cut_is_refused_wherever_that_is() {
         ("bag/aptrust-info.txt", b"Title: x\n"),
         ("bag/data/a", &[7; 1200]),
     ]);
-    let cuts: Vec<usize> = (0..whole.len()).step_by(211).chain([511, 512, 513, 522, 1024, 1536, 3784, 4608, 5119]).collect();
+    let cuts: Vec<usize> =
+        (0..whole.len()).step_by(211).chain([511, 512, 513, 522, 1024, 1536, 3784, 4608, 5119]).collect();
     let mut items = Vec::new();
     for cut in &cuts {
         items.push(place.item(whole[..*cut].to_vec()).await);
