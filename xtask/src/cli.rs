@@ -1,6 +1,7 @@
 //! The whole command line. What is shown without one, `help` has.
 
 pub mod deploy;
+pub mod identify;
 mod update_template;
 
 use std::path::PathBuf;
@@ -98,6 +99,12 @@ pub enum Command {
     /// See a release, a deployment and a rollback happen, with a simulated AWS and no account.
     #[command(after_help = REHEARSE_NOTES)]
     Rehearse,
+    /// Name the formats of files, by PRONOM's signatures.
+    #[command(after_help = identify::IDENTIFY_HELP)]
+    Identify(identify::Identify),
+    /// Show the release of PRONOM's signatures in use, or take in another.
+    #[command(after_help = identify::SIGNATURES_HELP)]
+    Signatures(identify::Signatures),
     /// Check that this machine has what the commands need, and say how to get what it lacks.
     Doctor,
     /// Print the completion script of a shell for `cargo xtask <TAB>`.
@@ -120,6 +127,8 @@ impl Command {
             Command::Logs(_) => "logs",
             Command::Up(_) => "up",
             Command::Rehearse => "rehearse",
+            Command::Identify(_) => "identify",
+            Command::Signatures(_) => "signatures",
             Command::Doctor => "doctor",
             Command::Completions { .. } => "completions",
         }

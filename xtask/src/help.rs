@@ -56,7 +56,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("Try it", &["up", "rehearse"]),
     ("Test it", &["test-all"]),
     ("Ship it", &["release", "update-template", "deploy", "rollback"]),
-    ("Look after it", &["status", "logs", "doctor", "completions"]),
+    ("Look after it", &["status", "logs", "identify", "signatures", "doctor", "completions"]),
 ];
 
 const EXAMPLES: [(&str, &str); 3] = [

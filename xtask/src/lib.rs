@@ -2,7 +2,8 @@
 //!
 //! This file is the table of contents: it reads the command line, hands over to the module of the command, and turns
 //! the outcome into an exit code. Commands live in one module each; every external program is called from exactly one.
-//! What is public serves `xtask-deploy`, a program of its own because the AWS SDK takes minutes to compile.
+//! What is public serves the programs beside it: `xtask-deploy`, because the AWS SDK takes minutes to compile, and
+//! `xtask-identify`, because of the signatures.
 
 mod cargo;
 pub mod catalog;
@@ -16,6 +17,7 @@ pub mod exit;
 pub mod files;
 pub mod git;
 pub mod help;
+mod identify;
 mod image;
 pub mod process;
 mod programs;
@@ -52,6 +54,7 @@ pub fn main() -> ExitCode {
         Command::Rehearse => rehearse::run(cli.global.dry_run, &ui),
         Command::Doctor => doctor::run(&ui),
         Command::Deploy(_) | Command::Status(_) | Command::Rollback(_) | Command::Logs(_) => deploy::hand_over(&ui),
+        Command::Identify(_) | Command::Signatures(_) => identify::hand_over(&ui),
         Command::Completions { shell } => Ok(completions::print(shell, &ui)),
     };
     ui.finish(&outcome).into()

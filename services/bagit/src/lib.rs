@@ -1,3 +1,4 @@
+//! Validates bags and their profiles; the bytes and digests come from the caller.
 #![doc = include_str!("../README.md")]
 //!
 //! # Where to begin

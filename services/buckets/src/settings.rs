@@ -93,13 +93,12 @@ fn providers(reader: &mut Reader<'_>, sites: &[&Site]) -> Result<Vec<Provider>, 
     for site in sites {
         let host = required::<Host>(reader, site.host);
         // Several sites may share theirs; they are asked for once.
-        let credentials = match known.iter().find(|(key, _)| *key == site.key) {
-            Some((_, credentials)) => credentials.clone(),
-            None => {
-                let credentials = credentials(reader, site);
-                known.push((site.key, credentials.clone()));
-                credentials
-            }
+        let credentials = if let Some((_, known)) = known.iter().find(|(key, _)| *key == site.key) {
+            known.clone()
+        } else {
+            let credentials = credentials(reader, site);
+            known.push((site.key, credentials.clone()));
+            credentials
         };
         providers.push((site.provider.clone(), host, credentials));
     }

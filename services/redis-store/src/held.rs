@@ -22,7 +22,7 @@ use crate::error::Error;
 /// Dropped without [`release`](Self::release), it ends by itself when its time is over.
 #[must_use = "it is renewed only as long as it lives"]
 pub struct Held {
-    held: Arc<dyn Renewable>,
+    what: Arc<dyn Renewable>,
     state: watch::Receiver<State>,
     keeper: JoinHandle<()>,
 }
@@ -62,10 +62,10 @@ const LATEST: u32 = 20;
 
 impl Held {
     /// What was taken by a request that was sent after `since`.
-    pub(crate) fn keep(held: Arc<dyn Renewable>, since: Instant, time: Duration) -> Self {
+    pub(crate) fn keep(what: Arc<dyn Renewable>, since: Instant, time: Duration) -> Self {
         let (sender, state) = watch::channel(State::Ours { until: since + time });
-        let keeper = tokio::spawn(keep(Arc::clone(&held), since, time, sender));
-        Self { held, state, keeper }
+        let keeper = tokio::spawn(keep(Arc::clone(&what), since, time, sender));
+        Self { what, state, keeper }
     }
 
     /// Completes when it is lost.
@@ -96,7 +96,7 @@ impl Held {
         self.keeper.abort();
         // It is not in the middle of anything any more.
         let _ = (&mut self.keeper).await;
-        self.held.release().await
+        self.what.release().await
     }
 
     /// Ends the renewing and nothing else: it stays for the rest of its time.
@@ -112,12 +112,12 @@ impl Drop for Held {
 /// What, and for how long: a claim knows its whole store.
 impl fmt::Debug for Held {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { held, state, keeper: _ } = self;
-        out.debug_struct("Held").field("held", &format_args!("{held}")).field("state", &*state.borrow()).finish()
+        let Self { what, state, keeper: _ } = self;
+        out.debug_struct("Held").field("what", &format_args!("{what}")).field("state", &*state.borrow()).finish()
     }
 }
 
-async fn keep(held: Arc<dyn Renewable>, since: Instant, time: Duration, state: watch::Sender<State>) {
+async fn keep(what: Arc<dyn Renewable>, since: Instant, time: Duration, state: watch::Sender<State>) {
     let mut renewed = since;
     let mut next = renewed + time / RENEWALS;
     let backoff = Backoff { first: time / SOONEST, longest: time / LATEST };
@@ -130,7 +130,7 @@ async fn keep(held: Arc<dyn Renewable>, since: Instant, time: Duration, state: w
             state.send_replace(State::Lost(Loss::NotRenewed));
             return;
         }
-        match timeout_at(half, held.renew()).await {
+        match timeout_at(half, what.renew()).await {
             Ok(Ok(Ok(()))) => {
                 renewed = begun;
                 failures = 0;
@@ -143,7 +143,7 @@ async fn keep(held: Arc<dyn Renewable>, since: Instant, time: Duration, state: w
             }
             Ok(Err(error)) => {
                 failures += 1;
-                tracing::warn!(error = %chain(&error), "{held} could not be renewed");
+                tracing::warn!(error = %chain(&error), "{what} could not be renewed");
                 next = Instant::now() + backoff.after(failures);
             }
             Err(_elapsed) => {

@@ -16,6 +16,8 @@ use crate::store::Store;
 struct Wake {
     /// By Redis's clock, in milliseconds since 1970: workers need no common clock.
     due: u64,
+    /// From when it was said until then, in milliseconds.
+    delay: u64,
 }
 
 impl Store {
@@ -26,10 +28,11 @@ impl Store {
         time.cmd("TIME");
         let (now,): (RedisTime,) = self.read(&time, || "ask for the time".to_owned()).await?;
         let delay = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-        self.save(item, field(topic), &Wake { due: milliseconds(now).saturating_add(delay) }).await
+        self.save(item, field(topic), &Wake { due: milliseconds(now).saturating_add(delay), delay }).await
     }
 
-    /// How long it is until the item is woken; zero if that time has come, or if it was never said.
+    /// How long it is until the item is woken; zero if that time has come, if it was never said, or if Redis's clock was set back
+    /// meanwhile.
     pub async fn wakes_in(&self, item: i64, topic: Topic) -> Result<Duration, Error> {
         let field = field(topic);
         let mut commands = redis::pipe();
@@ -37,7 +40,8 @@ impl Store {
         let (bytes, now): (Option<Vec<u8>>, RedisTime) =
             self.read(&commands, || format!("read `{field}` of `{item}`")).await?;
         let wake: Option<Wake> = bytes.map(|bytes| parse(item, &field, &bytes)).transpose()?;
-        Ok(Duration::from_millis(wake.map_or(0, |wake| wake.due.saturating_sub(milliseconds(now)))))
+        let left = wake.map(|wake| (wake.due.saturating_sub(milliseconds(now)), wake.delay));
+        Ok(Duration::from_millis(left.filter(|(left, delay)| left <= delay).map_or(0, |(left, _)| left)))
     }
 }
 

@@ -45,6 +45,45 @@ fn no_crate_has_a_circle_between_its_modules() {
     );
 }
 
+/// The rooms of `worker` know each other as ARCHITECTURE.md says.
+#[test]
+fn the_rooms_of_the_worker_are_as_pictured() {
+    let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let (_, block) = text.split_once("`worker` has four rooms").expect("ARCHITECTURE.md shows the rooms of `worker`");
+    let block = block.split("```").nth(1).unwrap().trim_start_matches("text");
+    let picture: BTreeMap<&str, BTreeSet<&str>> = block
+        .lines()
+        .filter_map(|line| line.split_once("->"))
+        .map(|(room, uses)| (room.trim(), uses.split(',').map(str::trim).filter(|to| !to.is_empty()).collect()))
+        .collect();
+    let files = sources(".rs");
+    let source = "services/worker/src/";
+    let modules = modules(files.iter().filter_map(|(path, text)| Some((path.strip_prefix(source)?, text.as_str()))));
+    let exports: BTreeMap<Path, Path> = modules.iter().flat_map(|(path, text)| exports(path, text)).collect();
+    let mut edges: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for (from, text) in modules.iter().filter(|(from, _)| !from.is_empty()) {
+        let to = references(from, text).into_iter().map(|to| resolved(to, &modules, &exports));
+        let rooms = to.filter_map(|to| to.first().cloned()).filter(|room| *room != from[0]);
+        edges.entry(&from[0]).or_default().extend(rooms);
+    }
+    let edges: BTreeMap<&str, BTreeSet<&str>> =
+        edges.iter().map(|(room, uses)| (*room, uses.iter().map(String::as_str).collect())).collect();
+    assert_eq!(picture, edges, "left: the picture in ARCHITECTURE.md; right: the code");
+}
+
+/// The states of an item are the same in the picture and in the loop, in the same order.
+#[test]
+fn the_states_of_an_item_are_as_pictured() {
+    let picture = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let line =
+        picture.lines().find(|line| line.starts_with("message ─▶")).expect("ARCHITECTURE.md shows an item's states");
+    let shown: Vec<&str> = line.split("─▶").map(str::trim).collect();
+    let code = std::fs::read_to_string(root().join("services/worker/src/items.rs")).unwrap();
+    let rows = code.lines().filter_map(|line| line.strip_prefix("//! | ")).skip(1);
+    let states: Vec<&str> = rows.filter_map(|row| row.split(" | ").next()).collect();
+    assert_eq!(shown[1..shown.len() - 1], states, "left: the picture; right: the table in items.rs");
+}
+
 /// The files of a crate's `src` by their path in there. Programs in `bin` are crates of their own.
 fn modules<'a>(files: impl Iterator<Item = (&'a str, &'a str)>) -> Modules {
     let mut modules = Modules::new();

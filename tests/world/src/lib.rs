@@ -164,6 +164,15 @@ impl World {
         Self { registry, redis, nsqd, lookupd, client, store, publisher, lookup, folder }
     }
 
+    /// An ingest that waits to be recorded, and a service that has taken it up.
+    pub async fn at_work(&self, script: &Script) -> (WorkItem, Running) {
+        let item = self.ingest().await;
+        let running = self.start(RECORD, script);
+        self.publish(Topic::IngestRecord, item.id).await;
+        until("the stage runs", || script.runs(item.id) > 0).await;
+        (item, running)
+    }
+
     /// The loop of a service, with claims that live for two seconds.
     pub fn start(&self, rules: Rules, script: &Script) -> Running {
         self.start_with(rules, script, &[])

@@ -23,12 +23,7 @@ impl World {
         let options = stack::registry::Options { fixtures: Fixtures::People, ..Default::default() };
         let registry = Registry::start(options).unwrap();
         let url = registry.url();
-        let settings = registry::Settings {
-            url: &url,
-            version: "v3",
-            user: "system@aptrust.org",
-            key: "password",
-        };
+        let settings = registry::Settings { url: &url, version: "v3", user: "system@aptrust.org", key: "password" };
         let client = registry::Client::new(settings, registry::Limits::default()).unwrap();
         Self { _registry: registry, nsqd, client }
     }

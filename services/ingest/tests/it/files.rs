@@ -20,6 +20,7 @@ struct Staging(Arc<Counts>);
 #[derive(Default)]
 struct Counts {
     runs: Mutex<HashMap<String, usize>>,
+    begun: AtomicUsize,
     now: AtomicUsize,
     most: AtomicUsize,
     /// So many files are staged, then the rest wait until they are cancelled.
@@ -40,9 +41,10 @@ impl FileWork for Staging {
         };
         let now = self.0.now.fetch_add(1, Ordering::Relaxed) + 1;
         self.0.most.fetch_max(now, Ordering::Relaxed);
+        let number = self.0.begun.fetch_add(1, Ordering::Relaxed) + 1;
         tokio::task::yield_now().await;
         let stops = self.0.stops_after.load(Ordering::Relaxed);
-        if stops > 0 && self.runs() > stops {
+        if stops > 0 && number > stops {
             task.cancelled.cancelled().await;
         }
         self.0.now.fetch_sub(1, Ordering::Relaxed);

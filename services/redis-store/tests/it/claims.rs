@@ -21,6 +21,7 @@ on_every_server! {
     of_many_who_ask_one_gets_it;
     heartbeats_get_through_while_files_are_saved;
     the_claims_of_all_items_are_listed;
+    an_item_that_waits_says_until_when;
 }
 
 const TOPIC: Topic = Topic::IngestPrefetch;
@@ -212,4 +213,21 @@ async fn the_claims_of_all_items_are_listed(server: Server) {
         .map(|claimed| (claimed.item, claimed.topic, &*claimed.claimant.host, claimed.claimant.is_dead()))
         .collect();
     assert_eq!(seen, [(7, TOPIC, "dead", true), (8, Topic::IngestCleanup, "alive", false)]);
+}
+
+async fn an_item_that_waits_says_until_when(server: Server) {
+    let (store, mut raw) = (server.store(), server.raw(0).await);
+    assert_eq!(store.wakes_in(1, TOPIC).await.unwrap(), Duration::ZERO);
+    let hour = Duration::from_hours(1);
+    store.save_wake(1, TOPIC, Some(hour)).await.unwrap();
+    let left = store.wakes_in(1, TOPIC).await.unwrap();
+    assert!(left <= hour && left > hour / 2, "{left:?}");
+    // As it is read after the clock was set back by a year.
+    let year = 365 * 24 * 3_600_000_u64;
+    let (seconds, _): (u64, u64) = redis::cmd("TIME").query_async(&mut raw).await.unwrap();
+    let wake = json!({ "due": seconds * 1000 + year, "delay": 3_600_000 });
+    let (): () = raw.hset(1, "wake:ingest01_prefetch", wake.to_string()).await.unwrap();
+    assert_eq!(store.wakes_in(1, TOPIC).await.unwrap(), Duration::ZERO);
+    store.save_wake(1, TOPIC, None).await.unwrap();
+    assert!(!raw.exists::<_, bool>(1).await.unwrap());
 }

@@ -90,7 +90,7 @@ impl Outcome {
             Self::PutAway | Self::TakenAway(_) => settled.put_away(terms.node),
             Self::Refused(reason) => settled.refuse(terms, reason),
             Self::TooDeadly(deaths) => {
-                settled.refuse(terms, &format!("{deaths} workers in a row died while they worked on this item."))
+                settled.refuse(terms, &format!("{deaths} workers in a row died while they worked on this item."));
             }
         }
         settled.item.release();

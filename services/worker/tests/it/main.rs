@@ -2,6 +2,7 @@
 //! this process, against embedded servers. Nothing in here knows how they work inside.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail as a test does")]
+#![expect(clippy::print_stderr, reason = "a test says what it saw")]
 
 mod chaos;
 mod health;

@@ -46,10 +46,8 @@ async fn rule_a9_a_fatal_error_sets_failed_for_a_deletion_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_a9_a_failure_of_the_system_gives_the_attempt_back_until_patience_ends() {
     let world = World::new().await;
-    let item = world.ingest().await;
     let script = Script::new(async |_| Err(Stop::System("S3 answers 503".to_owned())));
-    let running = world.start(RECORD, &script);
-    world.publish(Topic::IngestRecord, item.id).await;
+    let (item, running) = world.at_work(&script).await;
     world.until_load(Topic::IngestRecord, (0, 0, 1)).await;
     let waiting = world.look(item.id).await;
     assert_eq!((waiting.note.as_str(), waiting.retry, waiting.is_claimed()), ("S3 answers 503", true, false));

@@ -13,10 +13,8 @@ const LONG: Duration = Duration::from_hours(1);
 #[tokio::test(flavor = "multi_thread")]
 async fn a_finished_item_goes_to_the_next_stage_and_topic() {
     let world = World::new().await;
-    let item = world.ingest().await;
     let script = Script::succeeds();
-    let running = world.start(RECORD, &script);
-    world.publish(Topic::IngestRecord, item.id).await;
+    let (item, running) = world.at_work(&script).await;
     let done = world.until(item.id, |item| item.stage == Stage::Cleanup).await;
     assert_eq!((&done.status, done.retry, done.is_claimed()), (&Status::Pending, true, false));
     assert_eq!(done.note, "Witnessed");
@@ -31,11 +29,8 @@ async fn a_finished_item_goes_to_the_next_stage_and_topic() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_a1_an_item_in_work_leaves_nothing_but_its_hash_in_the_items_database() {
     let world = World::new().await;
-    let item = world.ingest().await;
     let (script, gate) = Script::gated(Ok(Done::default()));
-    let running = world.start(RECORD, &script);
-    world.publish(Topic::IngestRecord, item.id).await;
-    until("the stage runs", || script.runs(item.id) == 1).await;
+    let (item, running) = world.at_work(&script).await;
     assert_eq!(world.keys(0).await, [item.id.to_string()]);
     let locks = world.keys(1).await;
     assert!(locks.len() == 1 && locks[0].starts_with("object:test.edu/"), "{locks:?}");
@@ -48,11 +43,8 @@ async fn rule_a1_an_item_in_work_leaves_nothing_but_its_hash_in_the_items_databa
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_a2_the_claim_of_a_killed_worker_dies_and_another_takes_over() {
     let world = World::new().await;
-    let item = world.ingest().await;
     let first = Script::waits();
-    let running = world.start(RECORD, &first);
-    world.publish(Topic::IngestRecord, item.id).await;
-    until("the stage runs", || first.runs(item.id) == 1).await;
+    let (item, running) = world.at_work(&first).await;
     running.kill();
     let second = Script::succeeds();
     let running = world.start(RECORD, &second);
@@ -90,10 +82,8 @@ async fn rule_a3_an_item_of_a_go_worker_is_left_alone_and_its_message_kept() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_a4_an_item_that_an_administrator_cancels_is_dropped_and_not_written_again() {
     let world = World::new().await;
-    let item = world.ingest().await;
     let script = Script::waits();
-    let running = world.start(RECORD, &script);
-    world.publish(Topic::IngestRecord, item.id).await;
+    let (item, running) = world.at_work(&script).await;
     let mut started = world.until(item.id, |item| item.status == Status::Started).await;
     started.mark_no_longer_in_progress(Stage::Record, Status::Cancelled, "Cancelled by hand");
     started.retry = false;
@@ -108,11 +98,8 @@ async fn rule_a4_an_item_that_an_administrator_cancels_is_dropped_and_not_writte
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_a4_a_worker_that_lost_its_claim_stops_and_writes_nothing() {
     let world = World::new().await;
-    let item = world.ingest().await;
     let script = Script::waits();
-    let running = world.start(RECORD, &script);
-    world.publish(Topic::IngestRecord, item.id).await;
-    until("the stage runs", || script.runs(item.id) == 1).await;
+    let (item, running) = world.at_work(&script).await;
     let started = world.until(item.id, |item| item.status == Status::Started).await;
     // Somebody deletes the hash, claim and all, and claims the item.
     world.store.delete_item(item.id).await.unwrap();
@@ -130,11 +117,8 @@ async fn rule_a4_a_worker_that_lost_its_claim_stops_and_writes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_a4_an_item_whose_claim_is_gone_is_put_back_and_not_taken_for_a_go_workers() {
     let world = World::new().await;
-    let item = world.ingest().await;
     let script = Script::waits();
-    let running = world.start(RECORD, &script);
-    world.publish(Topic::IngestRecord, item.id).await;
-    until("the stage runs", || script.runs(item.id) == 1).await;
+    let (item, running) = world.at_work(&script).await;
     world.until(item.id, |item| item.status == Status::Started).await;
     world.store.delete_item(item.id).await.unwrap();
     // It is let go of, and taken up again.

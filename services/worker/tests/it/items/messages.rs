@@ -12,11 +12,8 @@ use world::{MSG_TIMEOUT, RECORD, Script, World, until};
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_a5_a_duplicate_of_work_that_goes_on_waits_as_a_new_message() {
     let world = World::new().await;
-    let item = world.ingest().await;
     let script = Script::waits();
-    let running = world.start(RECORD, &script);
-    world.publish(Topic::IngestRecord, item.id).await;
-    until("the stage runs", || script.runs(item.id) == 1).await;
+    let (item, running) = world.at_work(&script).await;
     world.publish(Topic::IngestRecord, item.id).await;
     world.until_load(Topic::IngestRecord, (0, 1, 1)).await;
     assert_eq!(script.runs(item.id), 1);
@@ -59,10 +56,8 @@ async fn rule_a6_work_that_outlasts_the_time_out_keeps_its_message_by_touching()
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_a6_before_the_last_deadline_the_message_is_replaced_while_the_work_goes_on() {
     let world = World::with(|options| options.max_msg_timeout = Duration::from_secs(31)).await;
-    let item = world.ingest().await;
     let (script, gate) = Script::gated(Ok(Done::default()));
-    let running = world.start(RECORD, &script);
-    world.publish(Topic::IngestRecord, item.id).await;
+    let (item, running) = world.at_work(&script).await;
     // A second after delivery it is thirty seconds to the last deadline.
     world.until_load(Topic::IngestRecord, (0, 0, 1)).await;
     assert_eq!(world.look(item.id).await.status, Status::Started);
@@ -75,11 +70,8 @@ async fn rule_a6_before_the_last_deadline_the_message_is_replaced_while_the_work
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_asked_to_stop_releases_its_items_and_another_takes_them_up() {
     let world = World::new().await;
-    let item = world.ingest().await;
     let first = Script::waits();
-    let running = world.start(RECORD, &first);
-    world.publish(Topic::IngestRecord, item.id).await;
-    until("the stage runs", || first.runs(item.id) == 1).await;
+    let (item, running) = world.at_work(&first).await;
     running.stop().await;
     let released = world.look(item.id).await;
     assert_eq!((&released.status, released.is_claimed(), released.retry), (&Status::Pending, false, true));
@@ -97,14 +89,11 @@ async fn a_worker_that_is_asked_to_stop_releases_its_items_and_another_takes_the
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_stage_finishes_while_the_worker_stops_is_finished() {
     let world = World::new().await;
-    let item = world.ingest().await;
     let script = Script::new(async |task: Task| {
         task.cancelled.cancelled().await;
         Ok(Done::default())
     });
-    let running = world.start(RECORD, &script);
-    world.publish(Topic::IngestRecord, item.id).await;
-    until("the stage runs", || script.runs(item.id) == 1).await;
+    let (item, running) = world.at_work(&script).await;
     running.stop().await;
     assert_eq!(world.look(item.id).await.stage, Stage::Cleanup);
     world.until_load(Topic::IngestCleanup, (1, 0, 0)).await;

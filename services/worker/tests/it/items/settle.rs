@@ -24,10 +24,8 @@ fn breaks_the_registry(world: &World, fault: Fault, times: usize, returns: Resul
 #[tokio::test(flavor = "multi_thread")]
 async fn work_is_not_thrown_away_because_the_registry_does_not_write() {
     let world = World::new().await;
-    let item = world.ingest().await;
     let script = breaks_the_registry(&world, Fault::Status(503), usize::MAX, Ok(Done::default()));
-    let running = world.start(RECORD, &script);
-    world.publish(Topic::IngestRecord, item.id).await;
+    let (item, running) = world.at_work(&script).await;
     // What Redis keeps is saved each time before the Registry is tried.
     world.until_record(item.id, Topic::IngestRecord, |result| result.finished_at.is_set()).await;
     let first = world.record(item.id, Topic::IngestRecord).await.finished_at;
@@ -44,10 +42,8 @@ async fn work_is_not_thrown_away_because_the_registry_does_not_write() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outcome_whose_answer_was_lost_is_recognised_and_followed() {
     let world = World::new().await;
-    let item = world.ingest().await;
     let script = breaks_the_registry(&world, Fault::CutAfter, 1, Ok(Done::default()));
-    let running = world.start(RECORD, &script);
-    world.publish(Topic::IngestRecord, item.id).await;
+    let (item, running) = world.at_work(&script).await;
     world.until_load(Topic::IngestCleanup, (1, 0, 0)).await;
     world.until_load(Topic::IngestRecord, (0, 0, 0)).await;
     running.stop().await;
@@ -57,10 +53,8 @@ async fn an_outcome_whose_answer_was_lost_is_recognised_and_followed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outcome_that_is_refused_is_put_before_an_administrator() {
     let world = World::new().await;
-    let item = world.ingest().await;
     let script = breaks_the_registry(&world, Fault::Status(400), 1, Ok(Done::default()));
-    let running = world.start(RECORD, &script);
-    world.publish(Topic::IngestRecord, item.id).await;
+    let (item, running) = world.at_work(&script).await;
     let refused = world.until(item.id, |item| item.needs_admin_review).await;
     world.until_load(Topic::IngestRecord, (0, 0, 0)).await;
     running.stop().await;
@@ -71,10 +65,8 @@ async fn an_outcome_that_is_refused_is_put_before_an_administrator() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_must_stop_before_it_can_save_leaves_no_death_behind() {
     let world = World::new().await;
-    let item = world.ingest().await;
     let script = breaks_the_registry(&world, Fault::Status(503), usize::MAX, Ok(Done::default()));
-    let running = world.start(RECORD, &script);
-    world.publish(Topic::IngestRecord, item.id).await;
+    let (item, running) = world.at_work(&script).await;
     world.until_record(item.id, Topic::IngestRecord, |result| result.finished_at.is_set()).await;
     running.stop().await;
     world.registry.faults().clear();
@@ -122,12 +114,10 @@ async fn a_start_whose_answer_was_lost_is_settled_as_ours() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stage_sends_an_item_back_to_an_earlier_one() {
     let world = World::new().await;
-    let item = world.ingest().await;
     let script = Script::new(async |_| {
         Err(Stop::Back { stage: Stage::CopyToStaging, note: "Two files are gone from staging".to_owned() })
     });
-    let running = world.start(RECORD, &script);
-    world.publish(Topic::IngestRecord, item.id).await;
+    let (item, running) = world.at_work(&script).await;
     let back = world.until(item.id, |item| item.stage == Stage::CopyToStaging).await;
     world.until_load(Topic::IngestStaging, (1, 0, 0)).await;
     world.until_load(Topic::IngestRecord, (0, 0, 0)).await;

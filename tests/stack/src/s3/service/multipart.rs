@@ -282,8 +282,9 @@ mod tests {
                 hasher.update(bytes);
                 value(&hasher.finalize(), algorithm).unwrap().to_owned()
             };
-            let parts: Vec<(Vec<u8>, u64)> =
-                [&one, &two, &three].map(|bytes| (BASE64_STANDARD.decode(sum(bytes)).unwrap(), bytes.len() as u64)).to_vec();
+            let parts: Vec<(Vec<u8>, u64)> = [&one, &two, &three]
+                .map(|bytes| (BASE64_STANDARD.decode(sum(bytes)).unwrap(), bytes.len() as u64))
+                .to_vec();
             assert_eq!(join(algorithm, &parts), Some(sum(&[one.clone(), two.clone(), three.clone()].concat())));
         }
     }
