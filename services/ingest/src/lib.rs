@@ -1,18 +1,22 @@
-//! From a bag in a receiving bucket to a preserved object: what the ten services of ingest have in common, and do.
-//!
-//! Built so far: which items are taken up ([`Versions`]), and how a stage goes through the files of an item ([`files`]). The stages
-//! come beside them, a module each.
+//! From a bag in a receiving bucket to a preserved object: the ten services of ingest, a module each that reads as the algorithm from
+//! top to bottom, and what they have in common: which items are taken up ([`Versions`]), what a stage stands on ([`Ground`]), how it
+//! goes through the files of an item ([`files`]).
 
+mod bucket_reader;
 pub mod files;
 mod format;
+mod formats;
 mod ground;
 mod institutions;
 mod lost;
+mod pre_fetch;
 mod recorder;
 mod versions;
 
+pub use bucket_reader::BucketReader;
 pub use format::FormatIdentifier;
 pub use ground::{Ground, failed, run};
 pub use institutions::Institutions;
+pub use pre_fetch::PreFetch;
 pub use recorder::{Recorder, record};
 pub use versions::Versions;

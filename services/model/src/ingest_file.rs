@@ -102,7 +102,7 @@ impl Manifest {
             Some(rest) => (Self::Payload, rest),
             None => (Self::Tag, name.strip_prefix("tagmanifest-")?),
         };
-        let algorithm = rest.strip_suffix(".txt").filter(|text| !text.is_empty() && !text.contains('.'))?;
+        let algorithm = rest.strip_suffix(".txt").filter(|text| !text.is_empty() && !text.contains(['.', '/']))?;
         Some(kind(algorithm.into()))
     }
 
@@ -163,19 +163,16 @@ impl IngestFile {
         identifier::institution(&self.object_identifier)
     }
 
-    /// What it is to the bag, by its path.
+    /// What it is to the bag, by its path. A manifest is one by its whole name: `manifest-notes.pdf` is a tag file, and preserved,
+    /// where upstream loses it (02 §16, 16).
     pub fn file_type(&self) -> FileType {
         let path = self.path_in_bag.as_str();
-        if path.starts_with("tagmanifest-") {
-            FileType::TagManifest
-        } else if path.starts_with("manifest-") {
-            FileType::Manifest
-        } else if path == "fetch.txt" {
-            FileType::FetchTxt
-        } else if path.starts_with("data/") {
-            FileType::Payload
-        } else {
-            FileType::Tag
+        match Manifest::named(path) {
+            Some(Manifest::Payload(_)) => FileType::Manifest,
+            Some(Manifest::Tag(_)) => FileType::TagManifest,
+            None if path == "fetch.txt" => FileType::FetchTxt,
+            None if path.starts_with("data/") => FileType::Payload,
+            None => FileType::Tag,
         }
     }
 
@@ -304,6 +301,11 @@ mod tests {
             ("bag-info.txt", FileType::Tag, true),
             ("custom/fetch.txt", FileType::Tag, true),
             ("database.txt", FileType::Tag, true),
+            ("manifest-notes.pdf", FileType::Tag, true),
+            ("manifest-foo/x.dat", FileType::Tag, true),
+            ("tagmanifest-x/y.txt", FileType::Tag, true),
+            ("manifest-.txt", FileType::Tag, true),
+            ("tagmanifest-sha.256.txt", FileType::Tag, true),
         ] {
             let file = file(path);
             assert_eq!((file.file_type(), file.is_preservable()), (file_type, preserved), "{path}");

@@ -40,6 +40,27 @@ impl Store {
     pub fn files(&self, item: i64, count: usize) -> FileScan {
         FileScan { store: self.clone(), item, count: count.clamp(1, MOST), cursor: Some(0) }
     }
+
+    /// Deletes all files of this item, and nothing else of it. One that is saved meanwhile may stay.
+    pub async fn delete_files(&self, item: i64) -> Result<(), Error> {
+        let mut cursor = 0;
+        loop {
+            let mut commands = redis::pipe();
+            commands.cmd("HSCAN").arg(item).arg(cursor).arg("MATCH").arg("file:*").arg("COUNT").arg(MOST);
+            let ((next, entries),): (Entries,) =
+                self.read(&commands, || format!("walk through the files of `{item}`")).await?;
+            if !entries.is_empty() {
+                let fields: Vec<Vec<u8>> = entries.into_iter().map(|(field, _)| field).collect();
+                let mut commands = redis::pipe();
+                commands.hdel(item, &fields).ignore();
+                let (): () = self.write(&commands, || format!("delete {} files of `{item}`", fields.len())).await?;
+            }
+            if next == 0 {
+                return Ok(());
+            }
+            cursor = next;
+        }
+    }
 }
 
 impl FileScan {

@@ -6,6 +6,7 @@
 use std::process::ExitCode;
 
 use buckets::{S3, Staging};
+use ingest::PreFetch;
 use model::Topic;
 use worker::settings::IngestTempDir;
 use worker::{ItemWorker, Program, Rules, Stage};
@@ -14,7 +15,9 @@ const PROGRAM: Program<ItemWorker, (S3, Staging, IngestTempDir)> = Program {
     name: env!("CARGO_BIN_NAME"),
     about: "Reads a bag's tar once, and records and hashes every file in it.",
     kind: ItemWorker::new(Rules::ingest(Topic::IngestPrefetch, "Finished pre-fetch metadata gathering")),
-    stage: Stage::Unfinished,
+    stage: Stage::Run(|context| {
+        Box::pin(ingest::run(context, |(s3, ..)| s3, |ground, (_, staging, _)| PreFetch::new(ground, staging)))
+    }),
 };
 
 fn main() -> ExitCode {

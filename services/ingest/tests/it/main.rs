@@ -2,8 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail as a test does")]
 
+mod bucket_reader;
 mod files;
 mod format;
+mod pre_fetch;
+mod receiving;
 mod recorder;
 mod unpack;
 mod versions;
