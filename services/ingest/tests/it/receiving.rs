@@ -76,7 +76,7 @@ impl Place {
             self.world.publish(Topic::IngestPrefetch, item.id).await;
         }
         for item in items {
-            ended.push(self.world.until(item.id, |item| is_over(item)).await);
+            ended.push(self.world.until(item.id, is_over).await);
         }
         running.stop().await;
         ended
