@@ -73,8 +73,8 @@ async fn upstreams_bags_are_recorded_file_by_file() {
 async fn bags_from_the_field_are_refused_or_recorded_as_listed() {
     let Some(folder) = shared("bag-cases") else { return };
     let bags = tempfile::tempdir().unwrap();
-    let make = Command::new("python3").arg(folder.join("make_cases.py")).arg(bags.path()).output();
-    let Ok(made) = make else { return eprintln!("skipped: python3, which makes the cases, is not on PATH") };
+    let run = Command::new("python3").arg(folder.join("make_cases.py")).arg(bags.path()).output();
+    let Ok(made) = run else { return eprintln!("skipped: python3, which makes the cases, is not on PATH") };
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let list: Vec<Value> = serde_json::from_slice(&std::fs::read(folder.join("cases.json")).unwrap()).unwrap();
     let cases: Vec<&Value> = list.iter().filter(|case| case["kind"] == "tar" && case["on_demand"] != true).collect();
