@@ -134,14 +134,12 @@ impl BucketReader {
         let Some(newest) = items.first() else { return Ok(Decision::Create) };
         Ok(match newest.status {
             Status::Pending if is_untold(newest) => Decision::Publish(Box::new(newest.clone())),
-            // The same bytes would fail again.
-            Status::Failed => Decision::Nothing,
-            Status::Success if self.is_preserved(newest).await? => Decision::Nothing,
-            Status::Success => Decision::Create,
+            Status::Success if !self.is_preserved(newest).await? => Decision::Create,
             // Only a new upload undoes that (rulings B.15).
             Status::Cancelled | Status::Suspended if last_modified(entry).inner() > newest.bag_date.inner() => {
                 Decision::Create
             }
+            // In work, or failed, as the same bytes would again.
             _ => Decision::Nothing,
         })
     }
@@ -231,7 +229,7 @@ fn last_modified(entry: &Entry) -> Time {
 }
 
 fn is_bag(key: &str) -> bool {
-    if !key.ends_with(".tar") {
+    if key.strip_suffix(".tar").is_none() {
         tracing::debug!("Skipping {key}: not a tar file");
         return false;
     }

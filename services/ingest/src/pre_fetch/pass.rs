@@ -37,6 +37,16 @@ pub(super) struct Found {
     pub(super) tags: Vec<Tag>,
 }
 
+/// What a file is to the pass (02 §4.2).
+enum Class {
+    /// Hashed, and nothing else.
+    Plain,
+    /// Staged by its name too.
+    Manifest,
+    /// That, and its tags are read.
+    Tags,
+}
+
 struct Pass<'a, S> {
     stage: &'a PreFetch,
     task: &'a Task,
@@ -72,10 +82,13 @@ where
             let path = names.admit(&entry).map_err(|refusal| refused(&self.identifier, &refusal))?;
             let Some(path) = path else { continue };
             let mut hashing = self.stage.lanes.start(Algorithms::ALL);
-            if self.class(&path) {
-                self.stage_file(&path, entry.size, &mut hashing).await?;
-            } else {
-                self.contents(&mut hashing, None, None).await?;
+            match self.class(&path) {
+                Class::Plain => self.contents(&mut hashing, None, None).await?,
+                Class::Manifest => self.stage_file(&path, entry.size, &mut hashing, None).await?,
+                Class::Tags => {
+                    let parser = TagParser::new(&*path, &Syntax::APTRUST);
+                    self.stage_file(&path, entry.size, &mut hashing, Some(parser)).await?;
+                }
             }
             let file = self.record(&path, &entry);
             records.add(file, hashing).await?;
@@ -85,9 +98,8 @@ where
         records.finish().await
     }
 
-    /// Notes what a file is to its bag (02 §4.2), and says whether it goes to staging by its name.
-    fn class(&mut self, path: &str) -> bool {
-        let is_tags = TAG_FILES.contains(&path);
+    /// Notes what a file is to its bag.
+    fn class(&mut self, path: &str) -> Class {
         let mut manifest = |algorithm: &str, source| {
             self.found.manifests.push(Manifest { name: path.to_owned(), algorithm: algorithm.into(), source });
             algorithm.to_owned()
@@ -95,22 +107,23 @@ where
         match Role::of(path) {
             Role::PayloadManifest { algorithm } => {
                 self.object.manifests.push(manifest(algorithm, ChecksumSource::Manifest));
-                return true;
+                return Class::Manifest;
             }
             Role::TagManifest { algorithm } => {
                 self.object.tag_manifests.push(manifest(algorithm, ChecksumSource::TagManifest));
-                return true;
+                return Class::Manifest;
             }
             Role::Fetch => self.object.has_fetch_txt = true,
             Role::Tag => {
                 self.object.tag_files.push(path.to_owned());
-                if is_tags {
+                if TAG_FILES.contains(&path) {
                     self.object.parsable_tag_files.push(path.to_owned());
+                    return Class::Tags;
                 }
             }
             Role::Payload => {}
         }
-        is_tags
+        Class::Plain
     }
 
     fn record(&self, path: &str, entry: &Entry) -> IngestFile {
@@ -127,9 +140,14 @@ where
     }
 
     /// A file of the root, which is uploaded while it is read.
-    async fn stage_file(&mut self, name: &str, size: u64, hashing: &mut Hashing) -> Result<(), Stop> {
+    async fn stage_file(
+        &mut self,
+        name: &str,
+        size: u64,
+        hashing: &mut Hashing,
+        parser: Option<TagParser>,
+    ) -> Result<(), Stop> {
         let (sender, mut receiver) = mpsc::channel(AHEAD);
-        let parser = TAG_FILES.contains(&name).then(|| TagParser::new(name, &Syntax::APTRUST));
         let attributes = Attributes { content_type: Some(TEXT.to_owned()), ..Attributes::default() };
         let put = Put { attributes, length: Length::Known(size), digest: None };
         let bytes = stream::poll_fn(move |context| receiver.poll_recv(context)).map(Ok::<_, Infallible>);

@@ -7,6 +7,7 @@ use model::{Access, Action, IntellectualObject, Stage, State, Status, StorageOpt
 use nsq::Publisher;
 use registry::Query;
 use stack::registry::Fault;
+use stack::scripted::{Scripted, Then};
 use storage::Attributes;
 use worker::{CancellationToken, Part, Pass, Program, Scan as _, Scanner};
 
@@ -139,6 +140,38 @@ async fn a_bag_that_is_known_is_ingested_again_only_where_that_is_wanted() {
     place.upload("other.tar").await;
     scan(&place.reader()).await.unwrap();
     assert_eq!(place.of("other.tar").await.len(), 2);
+}
+
+/// Upstream looks at the first hundred only.
+#[tokio::test(flavor = "multi_thread")]
+async fn defect_02_36_every_institution_is_looked_at_that_is_not_deactivated() {
+    let place = Place::new().await;
+    let institution = |id: u32, bucket: &str, state: &str| {
+        format!(r#"{{"id":{id},"identifier":"i{id}.edu","receiving_bucket":"{bucket}","state":"{state}"}}"#)
+    };
+    let page = |next: &str, results: Vec<String>| {
+        let body = format!(r#"{{"count":103,"next":"{next}","previous":"","results":[{}]}}"#, results.join(","));
+        let head =
+            format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+        (head + &body).into_bytes()
+    };
+    let first = (1..=100).map(|id| institution(id, &format!("receiving.{id}"), "A")).collect();
+    // Deactivated, without a bucket, and with the bucket of another.
+    let second = vec![
+        institution(101, "receiving.101", "D"),
+        institution(102, "", "A"),
+        institution(103, "receiving.7", "A"),
+        institution(104, "receiving.104", "A"),
+    ];
+    let next = "/admin-api/v3/institutions?page=2&per_page=100&sort=name";
+    let registry = Scripted::start(vec![(vec![page(next, first), page("", second)], Then::Waits)]).await;
+    let url = format!("http://{}", registry.address());
+    let settings = registry::Settings { url: &url, version: "v3", user: "system@aptrust.org", key: "password" };
+    let client = registry::Client::new(settings, registry::Limits::default()).unwrap();
+    let reader = BucketReader::new(client, place.world.publisher.clone(), place.storage.clone()).unwrap();
+    let mut expected: Vec<_> = (1..=100).chain([104]).map(|id| Part::Bucket(format!("receiving.{id}"))).collect();
+    expected.sort_by_key(|part| format!("{part:?}"));
+    assert_eq!(reader.parts().await.unwrap(), expected);
 }
 
 /// Upstream takes the error for an object that is not there, and ingests the bag once more.

@@ -179,8 +179,8 @@ async fn manifests_of_many_lines_reach_every_file() {
 async fn defect_02_16_only_a_whole_name_makes_a_manifest() {
     let place = Place::new().await;
     let names = ["manifest-notes.pdf", "manifest-x/bagit.txt", "manifest-.txt", "tagmanifest-sha.256.txt"];
-    let named: Vec<String> = names.iter().map(|name| format!("bag/{name}")).collect();
-    let bag: Vec<(&str, &[u8])> = named.iter().map(|name| (&**name, &b"x: y\n"[..])).collect();
+    let in_tar: Vec<String> = names.iter().map(|name| format!("bag/{name}")).collect();
+    let bag: Vec<(&str, &[u8])> = in_tar.iter().map(|name| (&**name, &b"x: y\n"[..])).collect();
     let (_, object, files) = place.good(tar(&bag)).await;
     assert_eq!(object.tag_files[..], names);
     assert!(object.manifests.is_empty() && object.tag_manifests.is_empty() && object.parsable_tag_files.is_empty());

@@ -1,7 +1,6 @@
 //! What the first stages of ingest stand on in tests: the world with an S3, bags made by code, and pre-fetch in work.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use ingest::{Ground, Institutions, PreFetch};
 use model::{Action, IngestFile, IngestObject, Provider, Stage, Status, Time, Topic, WorkItem};
@@ -76,7 +75,7 @@ impl Place {
             self.world.publish(Topic::IngestPrefetch, item.id).await;
         }
         for item in items {
-            ended.push(self.world.until(item.id, |item| is_over(item)).await);
+            ended.push(self.world.until(item.id, is_over).await);
         }
         running.stop().await;
         ended
@@ -182,12 +181,6 @@ pub(crate) fn entry(kind: u8, name: &[u8], contents: &[u8]) -> Vec<u8> {
 /// An md5 in hex.
 pub(crate) fn md5(bytes: &[u8]) -> String {
     digests::Digests::of(digests::Algorithm::Md5, bytes).get(digests::Algorithm::Md5).unwrap().to_owned()
-}
-
-/// How long a test lets a worker work before it ends it.
-pub(crate) async fn a_while(span: Duration) {
-    let begun = std::time::Instant::now();
-    world::until("it has worked for a while", || begun.elapsed() > span).await;
 }
 
 /// Without what differs from run to run.

@@ -18,6 +18,7 @@ on_every_server! {
     what_is_no_document_of_ours_is_named;
     one_corrupt_document_hides_no_other_file;
     an_item_is_deleted_whole;
+    the_files_of_an_item_are_deleted_and_nothing_else;
     the_store_comes_back_with_the_server;
 }
 
@@ -201,6 +202,24 @@ async fn what_is_no_document_of_ours_is_named(server: Server) {
     let _: () = raw.set(3, "text").await.unwrap();
     let error = store.object(3, OBJECT).await.unwrap_err();
     assert!(matches!(error, Error::Refused { .. }) && error.to_string().contains("`3`"), "{error:?}");
+}
+
+async fn the_files_of_an_item_are_deleted_and_nothing_else(server: Server) {
+    let (store, mut raw) = (server.store(), server.raw(0).await);
+    store.delete_files(5).await.unwrap();
+    let files: Vec<IngestFile> = (0..2500).map(|number| file(&format!("data/{number}"))).collect();
+    for item in [5, 6] {
+        store.save_files(item, &files).await.unwrap();
+    }
+    let object = IngestObject::new("receiving", "bag.tar", "etag", "example.edu", 7, 1);
+    store.save_object(5, &object).await.unwrap();
+    // What Go makes of a name that is not UTF-8 goes too.
+    let (): () = raw.hset(5, b"file:example.edu/bag/data/caf\xe9", "{}").await.unwrap();
+    store.delete_files(5).await.unwrap();
+    let fields: BTreeSet<String> = raw.hkeys(5).await.unwrap();
+    assert_eq!(fields, BTreeSet::from(["object:example.edu/bag".to_owned()]));
+    let others: usize = raw.hlen(6).await.unwrap();
+    assert_eq!(others, 2500);
 }
 
 async fn an_item_is_deleted_whole(server: Server) {

@@ -1,13 +1,14 @@
 //! What befalls pre-fetch: it is killed, run again, and its servers are away. Nothing is lost, and nothing is told wrongly.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::{IngestFile, Provider, Stage, Status, Topic};
 use stack::s3::{Fault, FaultKind, Operation};
 use storage::Attributes;
+use world::CLAIM_TTL;
 
-use crate::receiving::{Place, RECEIVING, STAGING, a_while, md5, same_each_time, tar};
+use crate::receiving::{Place, RECEIVING, STAGING, md5, same_each_time, tar};
 
 /// A bag of so many small files and a large one, with a manifest.
 fn bag(files: usize) -> Vec<u8> {
@@ -33,11 +34,21 @@ async fn a_worker_that_is_killed_again_and_again_leaves_what_an_undisturbed_one_
     let (_, expected, files) = place.good(bag.clone()).await;
     let item = place.item(bag).await;
     place.world.publish(Topic::IngestPrefetch, item.id).await;
-    for round in 1..=4 {
+    // At the first file, at the last, and before what manifests say is added.
+    for (operation, after) in [(Operation::PutObject, 0), (Operation::PutObject, 1), (Operation::GetObject, 0)] {
+        let stall = Fault::new(FaultKind::Stall).bucket(STAGING).operation(operation).after(after).times(1);
+        place.s3.faults().add(stall).unwrap();
         let running = place.start().await;
-        a_while(Duration::from_millis(150) * round).await;
+        world::until("it has come so far", || place.s3.faults().list().is_empty()).await;
         running.kill();
+        place.s3.faults().reset();
+        assert!(place.object_of(&item).await.is_none(), "the object comes last");
     }
+    // Wherever it is by then.
+    let running = place.start().await;
+    let begun = Instant::now();
+    world::until("it has worked for a while", || begun.elapsed() > CLAIM_TTL + Duration::from_millis(800)).await;
+    running.kill();
     let running = place.start().await;
     place.world.until(item.id, |item| item.stage == Stage::Validate).await;
     running.stop().await;
@@ -109,9 +120,9 @@ async fn defect_02_07_a_record_that_cannot_be_read_is_not_written_over() {
     place.s3.faults().add(Fault::new(FaultKind::Stall).bucket(STAGING).operation(Operation::GetObject)).unwrap();
     place.world.publish(Topic::IngestPrefetch, item.id).await;
     let identifier = format!("{}/data/00007.txt", model::identifier::of_object("test.edu", &item.name));
-    let deadline = std::time::Instant::now() + Duration::from_mins(1);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while place.files(&item).await.len() < 23 {
-        assert!(std::time::Instant::now() < deadline, "{} files are recorded", place.files(&item).await.len());
+        assert!(Instant::now() < deadline, "{} files are recorded", place.files(&item).await.len());
         tokio::task::yield_now().await;
     }
     place.world.put(item.id, &format!("file:{identifier}"), "{").await;

@@ -9,12 +9,12 @@ const BTR: &str = "BagIt-Profile-Identifier: \
 
 /// The option that a bag with these tag files gets, which all its files must have.
 async fn option(place: &Place, bag_info: &str, aptrust_info: &str) -> StorageOption {
-    let manifest: String = (0..600).map(|number| format!("00 data/absent-{number}\n")).collect();
+    let lines: Vec<String> = (0..600).map(|number| format!("00 data/absent-{number}")).collect();
     let bag = tar(&[
         ("bag/data/a", b"a"),
         ("bag/bag-info.txt", bag_info.as_bytes()),
         ("bag/aptrust-info.txt", aptrust_info.as_bytes()),
-        ("bag/manifest-md5.txt", manifest.as_bytes()),
+        ("bag/manifest-md5.txt", lines.join("\n").as_bytes()),
         ("bag/data/b", b"b"),
     ]);
     let (_, object, files) = place.good(bag).await;

@@ -1,9 +1,11 @@
-//! Upstream's own bags, where they are at hand: how many files they have, which manifests in which order, and where they are to be
-//! stored. What is expected was counted by another program.
+//! Upstream's own bags and cases from the field, where they are at hand: how many files they have, which manifests in which order,
+//! where they are to be stored, and which of them are refused. What is expected was counted by another program.
 
 use std::path::PathBuf;
+use std::process::Command;
 
-use model::{Algorithm, ChecksumSource};
+use model::{Algorithm, ChecksumSource, Status};
+use serde_json::Value;
 
 use crate::receiving::Place;
 
@@ -64,6 +66,39 @@ async fn upstreams_bags_are_recorded_file_by_file() {
         assert_eq!(object.storage_option.as_str(), option, "{name}");
         assert!(files.values().all(|file| file.storage_option == object.storage_option), "{name}");
     }
+}
+
+/// Whether a tar is refused here, and with which words; the validator has the last word on the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn bags_from_the_field_are_refused_or_recorded_as_listed() {
+    let Some(folder) = shared("bag-cases") else { return };
+    let bags = tempfile::tempdir().unwrap();
+    let run = Command::new("python3").arg(folder.join("make_cases.py")).arg(bags.path()).output();
+    let Ok(made) = run else { return eprintln!("skipped: python3, which makes the cases, is not on PATH") };
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let list: Vec<Value> = serde_json::from_slice(&std::fs::read(folder.join("cases.json")).unwrap()).unwrap();
+    let cases: Vec<&Value> = list.iter().filter(|case| case["kind"] == "tar" && case["on_demand"] != true).collect();
+    let place = Place::new().await;
+    let mut items = Vec::new();
+    for case in &cases {
+        let file = bags.path().join(case["file"].as_str().unwrap());
+        let name = file.file_name().unwrap().to_str().unwrap();
+        items.push(place.named(name, std::fs::read(&file).unwrap()).await);
+    }
+    let mut wrong = Vec::new();
+    for (item, case) in place.fetched(&items).await.iter().zip(&cases) {
+        let is_refused = item.status == Status::Failed;
+        let texts = ["reason_contains", "reason_also_contains"].map(|key| case[key].as_str().unwrap_or_default());
+        let as_listed = is_refused == (case["expected"] == "refused")
+            && (!is_refused || texts.iter().all(|text| item.note.contains(text)));
+        let option = case["storage_option"].as_str();
+        let object = place.object_of(item).await;
+        let stored = object.is_none_or(|object| option.is_none_or(|option| object.storage_option.as_str() == option));
+        if !as_listed || !stored {
+            wrong.push(format!("{}: {}", case["name"], item.note));
+        }
+    }
+    assert!(wrong.is_empty() && cases.len() > 70, "of {}: {wrong:#?}", cases.len());
 }
 
 /// A folder of `shared` beside the workspace, or of where `PRESERV_SHARED` says.
