@@ -1,8 +1,6 @@
 //! `ingest_cleanup`: what an ingest leaves behind goes, in an order in which nothing is lost: staging, then the tar, and last of all, by
 //! the loop over items, what Redis knows (02 §12). It touches nothing before the object is known to be recorded.
 
-use std::mem;
-
 use model::topic::e2e;
 use model::{IngestObject, ProcessingError, Provider, note};
 use storage::{Bucket, Deletions, Depth};
@@ -130,11 +128,10 @@ impl Emptying {
 
 /// One that may pass makes it the system's failure.
 fn undeleted(folder: &str, errors: &[storage::Error]) -> Stop {
-    let mut stops = errors.iter().take(ERRORS).map(|error| failed(folder, error));
     let mut all: Vec<ProcessingError> = Vec::new();
-    for stop in &mut stops {
-        match stop {
-            Stop::Failed(mut errors) => all.append(&mut mem::take(&mut errors)),
+    for error in errors.iter().take(ERRORS) {
+        match failed(folder, error) {
+            Stop::Failed(errors) => all.extend(errors),
             other => return other,
         }
     }

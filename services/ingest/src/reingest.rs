@@ -9,9 +9,9 @@ use model::{Algorithm, ChecksumSource, GenericFile, IngestFile, State, StorageOp
 use registry::Query;
 use worker::{Done, ItemStage, Stop, Task};
 
+use crate::Ground;
 use crate::files::{self, FileError, FileWork, Limits};
 use crate::storable::is_storable;
-use crate::Ground;
 
 /// How many files the Registry is asked for at a time; it sends all their events with them.
 const PAGE: u16 = 200;
