@@ -63,7 +63,9 @@ impl ItemStage for Validator {
         if verdict == Verdict::Valid {
             let checker = FileChecker::new(&facts, &options);
             let found = in_files(task, checker, &object.storage_option).await?;
-            found.iter().for_each(|finding| messages.add(finding));
+            for finding in &found {
+                messages.add(finding);
+            }
         }
         let error = |message| ProcessingError {
             identifier: identifier.clone(),

@@ -131,7 +131,7 @@ async fn defect_02_28_a_deletion_that_fails_is_counted_and_nothing_later_is_dele
         ended.note
     );
     assert_eq!((ended.status, ended.needs_admin_review), (Status::Started, true));
-    assert_eq!(place.keys(RECEIVING).await, [item.name.clone()], "the tar goes after staging");
+    assert_eq!(place.keys(RECEIVING).await, [&*item.name], "the tar goes after staging");
     assert!(place.object(&item).await.is_some(), "Redis goes last");
     assert_eq!(place.world.depth("e2e_ingest_post_test").await, 1, "its end is told all the same");
 }
@@ -189,7 +189,7 @@ async fn a_cleanup_that_is_killed_is_followed_by_another() {
     until("a thousand are deleted", async || place.bucket(STAGING).find(&before).await.unwrap().is_none()).await;
     running.kill();
     place.s3.faults().reset();
-    assert_eq!(place.keys(RECEIVING).await, [item.name.clone()]);
+    assert_eq!(place.keys(RECEIVING).await, [&*item.name]);
     let running = start(&place, EndToEnd::On).await;
     place.world.until(item.id, |item| item.status == Status::Success).await;
     place.world.until_load(Topic::IngestCleanup, (0, 0, 0)).await;

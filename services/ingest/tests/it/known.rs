@@ -188,7 +188,7 @@ impl Bag {
     pub(crate) fn tag(&mut self, name: &str, value: Option<&str>) {
         match value {
             Some(value) => {
-                value.clone_into(&mut self.object.tags.iter_mut().find(|t| t.tag_name == name).unwrap().value)
+                value.clone_into(&mut self.object.tags.iter_mut().find(|t| t.tag_name == name).unwrap().value);
             }
             None => self.object.tags.as_vec().retain(|tag| tag.tag_name != name),
         }
