@@ -14,7 +14,7 @@ use crate::files::{self, FileError, FileWork, Limits};
 use crate::storable::is_storable;
 
 /// How many files the Registry is asked for at a time; it sends all their events with them.
-const PAGE: u16 = 200;
+const PAGE: u16 = 500;
 /// How the storage option is given to files. Nothing but Redis takes part in it.
 const LIMITS: Limits = Limits { in_flight: 64, errors: 10, tries: 1, pause: Duration::ZERO };
 /// The digests that tell whether a file changed: `sha1` is not compared (02 §6.1).

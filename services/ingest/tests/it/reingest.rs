@@ -174,9 +174,9 @@ async fn a_thousand_files_cost_two_kinds_of_requests_and_few_of_them() {
     let many = |bag: &mut Bag| (0..1000).for_each(|number| bag.add_payload(&format!("data/{number}")));
     let (item, bag) = place.item(Stage::ReingestCheck, many).await;
     record(&place, &earlier(&bag), StorageOption::Standard).await;
-    // One more of either kind, and the stage would not get through: 1,004 files are six pages of 200.
+    // One more of either kind, and the stage would not get through: 1,004 files are three pages of 500.
     let faults = place.world.registry.faults();
-    for (path, requests) in [(SHOW, 1), (FILES, 6)] {
+    for (path, requests) in [(SHOW, 1), (FILES, 3)] {
         faults.add(path, Fault::Delay(Duration::ZERO), requests);
         faults.add(path, Fault::Status(503), usize::MAX);
     }
@@ -201,6 +201,7 @@ async fn a_manager_that_is_killed_is_followed_by_another() {
     let running = place.start(RULES, ReingestManager::new(&place.ground().await));
     until("the first page is marked", async || place.file(&item, "bag-info.txt").await.is_reingest).await;
     running.kill();
+    faults.clear();
     let object = place.object(&item).await.unwrap();
     assert!(!object.is_reingest, "it is saved last");
     assert_eq!(checked(&place, &item).await.stage, Stage::CopyToStaging);
