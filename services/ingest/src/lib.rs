@@ -3,6 +3,7 @@
 //! goes through the files of an item ([`files`]).
 
 mod bucket_reader;
+mod cleanup;
 pub mod files;
 mod format;
 mod formats;
@@ -19,4 +20,14 @@ pub use ground::{Ground, failed, run};
 pub use institutions::Institutions;
 pub use pre_fetch::PreFetch;
 pub use recorder::{Recorder, record};
+mod reingest;
+mod storable;
+mod validator;
+mod versions;
+
+pub use cleanup::Cleanup;
+pub use ground::{Ground, failed, run};
+pub use institutions::Institutions;
+pub use reingest::ReingestManager;
+pub use validator::Validator;
 pub use versions::Versions;

@@ -6,6 +6,7 @@
 use std::process::ExitCode;
 
 use buckets::S3;
+use ingest::ReingestManager;
 use model::Topic;
 use worker::{ItemWorker, Program, Rules, Stage};
 
@@ -13,7 +14,7 @@ const PROGRAM: Program<ItemWorker, S3> = Program {
     name: env!("CARGO_BIN_NAME"),
     about: "Finds out which files of a bag are already stored.",
     kind: ItemWorker::new(Rules::ingest(Topic::IngestReingestCheck, "Finished reingest check")),
-    stage: Stage::Unfinished,
+    stage: Stage::Run(|context| Box::pin(ingest::run(context, |s3| s3, |ground, _| Ok(ReingestManager::new(ground))))),
 };
 
 fn main() -> ExitCode {
