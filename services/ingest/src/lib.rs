@@ -12,22 +12,18 @@ mod institutions;
 mod lost;
 mod pre_fetch;
 mod recorder;
-mod versions;
-
-pub use bucket_reader::BucketReader;
-pub use format::FormatIdentifier;
-pub use ground::{Ground, failed, run};
-pub use institutions::Institutions;
-pub use pre_fetch::PreFetch;
-pub use recorder::{Recorder, record};
 mod reingest;
 mod storable;
 mod validator;
 mod versions;
 
+pub use bucket_reader::BucketReader;
 pub use cleanup::Cleanup;
+pub use format::FormatIdentifier;
 pub use ground::{Ground, failed, run};
 pub use institutions::Institutions;
+pub use pre_fetch::PreFetch;
+pub use recorder::{Recorder, record};
 pub use reingest::ReingestManager;
 pub use validator::Validator;
 pub use versions::Versions;

@@ -4,14 +4,13 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail as a test does")]
 
 mod bucket_reader;
+mod cleanup;
 mod files;
 mod format;
+mod known;
 mod pre_fetch;
 mod receiving;
 mod recorder;
-mod cleanup;
-mod files;
-mod known;
 mod reingest;
 mod unpack;
 mod validator;
