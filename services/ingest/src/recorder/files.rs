@@ -232,7 +232,7 @@ async fn create(task: Task, entries: Vec<Entry>) -> Result<Recorded, Stop> {
         match standing {
             Standing::Ours(record) => recorded.push(marked(file, &record)),
             Standing::Theirs(record) => {
-                errors.push(error(&task, &record.identifier, stands_otherwise(&file, &record), Hope::None))
+                errors.push(error(&task, &record.identifier, stands_otherwise(&file, &record), Hope::None));
             }
         }
     }
