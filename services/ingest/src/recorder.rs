@@ -93,23 +93,22 @@ async fn record_events(task: &Task, object: &mut IngestObject) -> Result<(), Sto
     let mut stop = None;
     for event in object.premis_events.as_vec().iter_mut().filter(|event| event.id == 0) {
         event.intellectual_object_id = id;
-        match task.until_cancelled(task.registry.create_event_once(event)).await {
-            Ok(Ok(recorded)) => {
+        match task.until_cancelled(task.registry.create_event_once(event)).await? {
+            Ok(recorded) => {
                 event.id = recorded.id;
                 event.created_at = recorded.created_at;
                 event.updated_at = recorded.updated_at;
             }
-            Ok(Err(error)) if error.is_transient() => stop = Some(error.into()),
-            Ok(Err(error)) => {
-                errors.push(files::error(task, &identifier, error.to_string(), files::Hope::AnotherAttempt))
+            Err(error) if error.is_transient() => {
+                stop = Some(error.into());
+                break;
             }
-            Err(cancelled) => stop = Some(cancelled),
-        }
-        if stop.is_some() {
-            break;
+            Err(error) => {
+                errors.push(files::error(task, &identifier, error.to_string(), files::Hope::AnotherAttempt));
+            }
         }
     }
-    // What was recorded is kept, whatever ended the loop.
+    // What was recorded is kept, whatever failed.
     task.store.save_object(task.item.id, object).await?;
     match stop {
         Some(stop) => Err(stop),

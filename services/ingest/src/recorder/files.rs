@@ -26,6 +26,8 @@ struct Recording<'t> {
     task: &'t Task,
     object: &'t IngestObject,
     running: JoinSet<Sent>,
+    /// New files that do not fill a batch yet.
+    new: Vec<Entry>,
     /// A walk through Redis may show a file twice.
     in_work: HashSet<String>,
     errors: Vec<ProcessingError>,
@@ -71,6 +73,7 @@ pub(super) async fn record(task: &Task, object: &IngestObject) -> Result<Summary
         task,
         object,
         running: JoinSet::new(),
+        new: Vec::new(),
         in_work: HashSet::new(),
         errors: Vec::new(),
         warnings: Vec::new(),
@@ -89,6 +92,8 @@ impl Recording<'_> {
             let Some(page) = self.task.until_cancelled(pages.next()).await?? else { break };
             self.page(page).await?;
         }
+        let rest = std::mem::take(&mut self.new);
+        self.start(rest, create).await?;
         while !self.running.is_empty() {
             self.one_ends().await?;
         }
@@ -107,9 +112,10 @@ impl Recording<'_> {
         // Before anything is sent: it is the events by which a file is recognised whose answer was lost.
         let made: Vec<&IngestFile> = entries.iter().filter(|entry| !entry.may_stand).map(|entry| &entry.file).collect();
         self.task.until_cancelled(self.task.store.save_files(self.task.item.id, made)).await??;
-        let (mut new, changed): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(|entry| entry.file.id == 0);
-        while !new.is_empty() {
-            let batch = new.split_off(new.len().saturating_sub(BATCH));
+        let (new, changed): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(|entry| entry.file.id == 0);
+        self.new.extend(new);
+        while self.new.len() >= BATCH {
+            let batch = self.new.split_off(self.new.len() - BATCH);
             self.start(batch, create).await?;
         }
         for entry in changed {
@@ -232,7 +238,7 @@ async fn create(task: Task, entries: Vec<Entry>) -> Result<Recorded, Stop> {
         match standing {
             Standing::Ours(record) => recorded.push(marked(file, &record)),
             Standing::Theirs(record) => {
-                errors.push(error(&task, &record.identifier, stands_otherwise(&file, &record), Hope::None))
+                errors.push(error(&task, &record.identifier, stands_otherwise(&file, &record), Hope::None));
             }
         }
     }
