@@ -6,8 +6,16 @@
 pub mod files;
 mod ground;
 mod institutions;
+mod preservation;
+mod records;
+mod staged;
+mod staging;
+mod verifier;
 mod versions;
 
 pub use ground::{Ground, failed, run};
 pub use institutions::Institutions;
+pub use preservation::PreservationUploader;
+pub use staging::StagingUploader;
+pub use verifier::PreservationVerifier;
 pub use versions::Versions;

@@ -87,6 +87,12 @@ pub fn not_queued(item: &WorkItem, topic: &str, cause: &dyn std::fmt::Display) -
     format!("Error adding WorkItem {id} ({bucket}/{name}) to NSQ topic {topic}: {cause}")
 }
 
+/// Files that were copied to the staging area are not there any more.
+pub fn lost_in_staging(count: u64, first: &str) -> String {
+    let files = if count == 1 { "file is" } else { "files are" };
+    format!("{count} {files} no longer in the staging area and must be copied there again: {first}")
+}
+
 /// A newer bag of the same name is waiting.
 pub fn superseded(id: i64, newer: i64) -> String {
     format!(
@@ -204,6 +210,14 @@ mod tests {
             (
                 not_in_redis(7, &"nil", Tar::Gone),
                 "WorkItem 7: Ingest object not found in Redis: nil. Also, the bag is no longer in the receiving bucket. It may have been deleted due to validation failure or completed ingest, or the depositor may have deleted it.",
+            ),
+            (
+                lost_in_staging(1, "e.edu/b/f"),
+                "1 file is no longer in the staging area and must be copied there again: e.edu/b/f",
+            ),
+            (
+                lost_in_staging(2, "e.edu/b/f"),
+                "2 files are no longer in the staging area and must be copied there again: e.edu/b/f",
             ),
             (killed("h"), " - Waiting for new worker because container h was killed"),
             (
