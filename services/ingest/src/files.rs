@@ -56,6 +56,26 @@ pub enum FileError {
     Fatal(String),
 }
 
+impl FileError {
+    /// What an error of S3 means for a file.
+    pub fn of_storage(error: &storage::Error) -> Self {
+        let text = chain(error).to_string();
+        if error.is_transient() { Self::System(text) } else { Self::Failed(text) }
+    }
+
+    /// One verdict for what was done in several places. That the system failed says more than what failed in one of them.
+    pub fn of_all(errors: Vec<Self>) -> Result<(), Self> {
+        let mut texts = Vec::new();
+        for error in errors {
+            match error {
+                Self::Failed(text) => texts.push(text),
+                error => return Err(error),
+            }
+        }
+        if texts.is_empty() { Ok(()) } else { Err(Self::Failed(texts.join(" | "))) }
+    }
+}
+
 /// What was done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {

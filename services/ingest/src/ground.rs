@@ -3,6 +3,7 @@
 
 use anyhow::Result;
 use buckets::S3;
+use model::bucket::{PreservationBucket, PreservationBuckets};
 use model::{IngestObject, Provider, WorkItem, note};
 use storage::{Bucket, Budget, Storage};
 use worker::{Clients, Context, ItemPlan, ItemStage, Stop, Task};
@@ -44,6 +45,21 @@ impl Ground {
     /// The bucket that an item's tar is in.
     pub fn receiving(&self, item: &WorkItem) -> Result<Bucket, Stop> {
         self.storage.bucket(&Provider::Aws, &item.bucket).map_err(|error| failed(&item.name, &error))
+    }
+
+    /// Where an object's copies belong: at least one bucket (01 §6.4).
+    pub fn preservation<'b>(
+        &self,
+        buckets: &'b PreservationBuckets,
+        object: &IngestObject,
+    ) -> Result<Vec<&'b PreservationBucket>, Stop> {
+        let option = &object.storage_option;
+        match buckets.of(option) {
+            none if none.is_empty() => {
+                Err(Stop::fatal(object.identifier(), format!("No preservation bucket keeps storage option '{option}'")))
+            }
+            some => Ok(some),
+        }
     }
 
     /// What Redis knows of the item's object.
