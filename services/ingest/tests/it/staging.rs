@@ -110,7 +110,8 @@ async fn what_a_killed_run_has_staged_is_not_staged_again_and_a_lost_record_is_n
     place.world.until(bag.item.id, |item| item.stage == Stage::FormatIdentification).await;
     running.stop().await;
     assert_eq!(staged(&place, &bag).await.len(), 250);
-    assert!(place.counted(STAGING, Operation::PutObject) < 300, "not all again");
+    // Of two batches that were on their way, all but the 64 in flight had ended each time, and were saved: 136 at least.
+    assert!(place.counted(STAGING, Operation::PutObject) <= 250 + (250 - 136), "not all again");
     let lost = place.bag(Stage::CopyToStaging, &files[..3], |_, files| drop(files.pop())).await;
     let running = start(&place);
     place.world.publish(TOPIC, lost.item.id).await;
