@@ -84,7 +84,7 @@ impl Verifying {
 
 /// Notes what was found, and whether it is the file. Its digest is seen where the etag is an md5.
 fn judge(copy: &mut StoredCopy, found: &Stat, size: i64, md5: Option<&str>) -> Result<(), String> {
-    copy.etag = found.etag.as_str().to_owned();
+    found.etag.as_str().clone_into(&mut copy.etag);
     copy.size = i64::try_from(found.size).unwrap_or(i64::MAX);
     let verdict = match (found.etag.md5(), md5) {
         _ if copy.size != size => {

@@ -36,9 +36,9 @@ impl Place {
     pub(crate) async fn new() -> Self {
         let world = World::new().await;
         let named = |row: &model::bucket::Row| row.bucket.name.to_lowercase().replace('_', "-");
-        let mut names: Vec<String> = TABLE.iter().map(named).collect();
-        names.extend([RECEIVING, STAGING].map(str::to_owned));
-        let s3 = S3::start(stack::s3::Options { buckets: names, ..Default::default() }).await.unwrap();
+        let mut buckets: Vec<String> = TABLE.iter().map(named).collect();
+        buckets.extend([RECEIVING, STAGING].map(str::to_owned));
+        let s3 = S3::start(stack::s3::Options { buckets, ..Default::default() }).await.unwrap();
         let host = s3.address().to_string();
         let buckets: PreservationBuckets =
             TABLE.iter().map(|row| PreservationBucket::new(row, named(row), host.clone())).collect();
