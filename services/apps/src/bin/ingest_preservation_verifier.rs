@@ -5,6 +5,7 @@
 use std::process::ExitCode;
 
 use buckets::Preservation;
+use ingest::PreservationVerifier;
 use model::Topic;
 use worker::{ItemWorker, Program, Rules, Stage};
 
@@ -15,7 +16,13 @@ const PROGRAM: Program<ItemWorker, Preservation> = Program {
         Topic::IngestStorageValidation,
         "Finished verifying files in preservation storage",
     )),
-    stage: Stage::Unfinished,
+    stage: Stage::Run(|context| {
+        Box::pin(ingest::run(
+            context,
+            |preservation| &preservation.s3,
+            |ground, preservation| Ok(PreservationVerifier::new(ground, preservation.buckets.clone())),
+        ))
+    }),
 };
 
 fn main() -> ExitCode {
