@@ -284,9 +284,8 @@ impl<S: ItemStage, A: Admission> ItemLoop<S, A> {
                 let outcome = Outcome::Refused(format!("It cannot be worked on: {error:#}."));
                 return Err(Aside::Answer(self.settle(case, outcome, None, delivery).await));
             }
-            // It is not marked as ours, so nothing but the claim needs to be undone.
             Err(aside) => {
-                release(claim).await;
+                step_back(claim, &item).await;
                 return Err(aside);
             }
         };
@@ -294,7 +293,7 @@ impl<S: ItemStage, A: Admission> ItemLoop<S, A> {
             Ok(record) => record,
             Err(error) => {
                 self.unlock(lock, &item).await;
-                release(claim).await;
+                step_back(claim, &item).await;
                 return Err(Aside::Error(error));
             }
         };
@@ -400,6 +399,16 @@ fn postponed(id: i64, error: &Error) -> Answer {
     } else {
         tracing::error!(work_item_id = id, "WorkItem {id} waits for somebody to mend this: {error:#}");
         Answer::Later(RARELY)
+    }
+}
+
+/// Nothing was marked, so nothing but the claim needs to be undone. An item that a dead worker marked keeps one that dies: without any
+/// it would look like a Go worker's.
+async fn step_back(claim: Held, item: &WorkItem) {
+    if item.is_claimed() {
+        claim.leave();
+    } else {
+        release(claim).await;
     }
 }
 

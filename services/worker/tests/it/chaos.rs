@@ -215,6 +215,8 @@ async fn killed_workers_and_absent_servers_lose_nothing_and_do_nothing_twice() {
             retry: true,
             bag_date: Time::now(),
             date_processed: Time::now(),
+            // Long enough ago for a sweep to look after it.
+            queued_at: (Time::now().inner() - time::Duration::hours(3)).into(),
             ..WorkItem::default()
         };
         let id = world.client.save_work_item(&item).await.unwrap().id;

@@ -129,6 +129,37 @@ async fn rule_a4_an_item_whose_claim_is_gone_is_put_back_and_not_taken_for_a_go_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_item_of_a_dead_worker_that_cannot_be_taken_over_yet_is_not_taken_for_a_go_workers() {
+    let world = World::new().await;
+    let first = Script::waits();
+    let (item, running) = world.at_work(&first).await;
+    world.until(item.id, |item| item.status == Status::Started).await;
+    running.kill();
+    // Another item has its object, so that whoever claims it must step back.
+    let object = format!("test.edu/{}", item.name.trim_end_matches(".tar"));
+    let owner = Owner::Item(item.id);
+    world.store.release_lease(LeaseName::Object(&object), owner).await.unwrap();
+    let other = world.ingest().await;
+    let taken = world.store.take_lease(LeaseName::Object(&object), Owner::Item(other.id), "other", LONG).await.unwrap();
+    let LeaseTaken::Ours(lock) = taken else { panic!("the lock is taken") };
+    let second = Script::succeeds();
+    let running = world.start(RECORD, &second);
+    world.until_load(Topic::IngestRecord, (0, 0, 1)).await;
+    assert!(
+        world.store.claimant(item.id, Topic::IngestRecord).await.unwrap().is_some(),
+        "its claim is there, and dies"
+    );
+    lock.release().await.unwrap();
+    while !world.store.claimant(item.id, Topic::IngestRecord).await.unwrap().unwrap().is_dead() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    world.publish(Topic::IngestRecord, item.id).await;
+    world.until(item.id, |item| item.stage == Stage::Cleanup).await;
+    running.stop().await;
+    assert_eq!((first.runs(item.id), second.runs(item.id)), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rule_a7_an_item_that_stands_at_our_next_stage_is_published_there() {
     let world = World::new().await;
     let item = world.item(Action::Ingest, Stage::Cleanup, |_| {}).await;
