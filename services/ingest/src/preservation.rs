@@ -10,19 +10,16 @@ use buckets::Staging;
 use futures_util::future::join_all;
 use model::bucket::{PreservationBucket, PreservationBuckets};
 use model::metadata::Destination;
-use model::{IngestFile, Provider, Stage, StoredCopy, Time, note};
+use model::{IngestFile, Provider, StoredCopy, Time};
 use storage::{Bucket, Copy, Kind, Source, Stored};
 use worker::{Done, ItemStage, Stop, Task};
 
 use crate::files::{self, FileError, FileWork, Limits};
+use crate::lost::Lost;
 use crate::{Ground, staged};
 
 /// Of 02 §1.6, but for the number in flight: with a round trip of 20 ms, more than a thousand files a second.
 const LIMITS: Limits = Limits { in_flight: 32, errors: 30, tries: 4, pause: Duration::from_secs(1) };
-
-/// Up to this attempt, an item whose files are gone from staging goes back there (rulings C.19). Attempts are what outlives a
-/// process; those that failed for another reason count here too.
-const LAST_WAY_BACK: i64 = 2;
 
 /// The stage. Its clones remember the same.
 #[derive(Debug, Clone)]
@@ -53,10 +50,6 @@ struct Copying {
     lost: Lost,
 }
 
-/// Files that are not in staging: how many, and one of them.
-#[derive(Debug, Clone, Default)]
-struct Lost(Arc<Mutex<Option<(u64, String)>>>);
-
 impl PreservationUploader {
     /// `ground` reaches the preservation buckets too.
     pub fn new(ground: &Ground, staging: &Staging, buckets: PreservationBuckets) -> Result<Self> {
@@ -80,20 +73,7 @@ impl ItemStage for PreservationUploader {
             Copying { staging: self.staging.clone(), targets, refused: self.refused.clone(), lost: lost.clone() };
         let total = u64::try_from(object.file_count).unwrap_or_default();
         files::each(task, total, LIMITS, copying).await?;
-        match lost.take() {
-            None => Ok(Done::default()),
-            Some((count, first)) => Err(goes_back(task, count, &first)),
-        }
-    }
-}
-
-/// What staging lost is copied there again, as long as there is hope that it stays.
-fn goes_back(task: &Task, count: u64, first: &str) -> Stop {
-    let note = note::lost_in_staging(count, first);
-    if task.attempt <= LAST_WAY_BACK {
-        Stop::Back { stage: Stage::CopyToStaging, note }
-    } else {
-        Stop::failed(first, note)
+        lost.conclude(task)
     }
 }
 
@@ -121,7 +101,6 @@ impl FileWork for Copying {
         file.storage_records.sort_by_key(|copy| place(copy).unwrap_or(usize::MAX));
         if is_lost {
             // Saved with the file, and so it is done again by the stage that the item goes back to.
-            file.copied_to_staging_at = Time::UNSET;
             self.lost.add(file);
             return Ok(());
         }
@@ -212,16 +191,5 @@ impl Refused {
         if self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned()) {
             tracing::warn!(bucket = name, "S3 does not copy from staging into {name}: files go through this worker");
         }
-    }
-}
-
-impl Lost {
-    fn add(&self, file: &IngestFile) {
-        let mut lost = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lost.get_or_insert_with(|| (0, file.identifier())).0 += 1;
-    }
-
-    fn take(&self) -> Option<(u64, String)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
