@@ -8,7 +8,13 @@ use std::path::PathBuf;
 fn the_table_of_services_is_what_the_files_declare() {
     let services = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
     let readme = fs::read_to_string(services.join("README.md")).unwrap();
-    let rows = readme.lines().filter_map(|line| line.strip_prefix("| `")).map(|row| {
+    let table = readme
+        .lines()
+        .skip_while(|line| !line.starts_with("| Service |"))
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    let rows = table.map(|row| {
+        let row = row.strip_prefix("| `").unwrap_or_else(|| panic!("a row without a service: {row}"));
         let cells: Vec<&str> = row.trim_end_matches(" |").split(" | ").collect();
         let [name, waits_for, _, _, settings] = cells[..] else { panic!("not five cells: {row}") };
         (name.trim_end_matches('`').to_owned(), (waits_for.to_owned(), settings.to_owned()))
