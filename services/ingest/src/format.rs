@@ -70,7 +70,7 @@ impl ItemStage for FormatIdentifier {
         };
         let total = u64::try_from(object.file_count).unwrap_or_default();
         files::each(task, total, LIMITS, identifying).await?;
-        lost.conclude(task)
+        lost.conclude(task).await
     }
 }
 
