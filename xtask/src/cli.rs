@@ -1,5 +1,6 @@
 //! The whole command line. What is shown without one, `help` has.
 
+pub mod demo;
 pub mod deploy;
 pub mod identify;
 mod update_template;
@@ -96,6 +97,9 @@ pub enum Command {
     /// Start the system on this machine: NSQ, Redis, S3, the Registry, and the services if you like.
     #[command(after_help = UP_NOTES)]
     Up(Up),
+    /// See bags preserved: made ones, your own, or a folder of yours; then a report of what is stored where.
+    #[command(after_help = demo::DEMO_NOTES)]
+    Demo(demo::Demo),
     /// See a release, a deployment and a rollback happen, with a simulated AWS and no account.
     #[command(after_help = REHEARSE_NOTES)]
     Rehearse,
@@ -126,6 +130,7 @@ impl Command {
             Command::Status(_) => "status",
             Command::Logs(_) => "logs",
             Command::Up(_) => "up",
+            Command::Demo(_) => "demo",
             Command::Rehearse => "rehearse",
             Command::Identify(_) => "identify",
             Command::Signatures(_) => "signatures",

@@ -139,7 +139,7 @@ pub fn text(access: &Access, folder: &Path) -> String {
         ("PRESERV_REGISTRY_API_VERSION", "v3"),
         ("REDIS_DEFAULT_DB", "0"),
         ("APT_QUEUE_INTERVAL", "20s"),
-        ("INGEST_BUCKET_READER_INTERVAL", "5s"),
+        ("INGEST_BUCKET_READER_INTERVAL", "2s"),
         ("QUEUE_FIXITY_INTERVAL", "60s"),
         ("MAX_DAYS_SINCE_LAST_FIXITY", "90"),
         ("MAX_FIXITY_ITEMS_PER_RUN", "100"),
