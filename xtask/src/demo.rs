@@ -3,6 +3,7 @@
 //! is compiled.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -96,7 +97,7 @@ pub(crate) fn hand_over(args: &Demo, dry_run: bool, ui: &Ui) -> Result<Exit> {
         }
         for Source { name, path, kind } in &sources {
             let how = if *kind == Kind::Folder { ", bagged" } else { "" };
-            text.push_str(&format!("\n  {name} ({}{how})", path.display()));
+            let _ = write!(text, "\n  {name} ({}{how})", path.display());
         }
         ui.answer(&text);
         return Ok(Exit::Done);

@@ -8,7 +8,9 @@ use bags::{APTRUST_INFO, BAG_INFO, Bag, Tags, bag_folder};
 use time::OffsetDateTime;
 use xtask::cli::demo::Demo;
 use xtask::demo::{Kind, Source, sources};
-use xtask::ui::{Ui, megabytes};
+use xtask::ui::Ui;
+
+use crate::report::{counted, size};
 
 /// A bag on its way in.
 #[derive(Debug)]
@@ -59,10 +61,10 @@ pub(crate) fn made(folder: &Path) -> Result<[Vec<Deposit>; 2]> {
             letters("missing-file").but(|parts| parts.remove("data/dot.gif")),
         ),
         (
-            "wrong-tags",
-            "no title, and an access that there is not",
+            "no-title",
+            "it has no title",
             Expected::Refused,
-            letters("wrong-tags").without_tag(APTRUST_INFO, "Title").tag(APTRUST_INFO, "Access", "Everyone").tar(),
+            letters("no-title").without_tag(APTRUST_INFO, "Title").tar(),
         ),
     ];
     let again = first("Dear reader, this is a second version.\n").file("answer.txt", "Thank you.\n").tar();
@@ -93,7 +95,7 @@ pub(crate) async fn taken(args: &Demo, folder: &Path, ui: &Ui) -> Result<Vec<Dep
                 let tar = bags.join(format!("{name}.tar"));
                 let bagged = bag_folder(&path, &name, tags(args, &name), &tar).await;
                 let bagged = bagged.with_context(|| format!("bagging the folder {}", path.display()))?;
-                ui.say(&format!("bagged {}: {} files, {}", path.display(), bagged.files, megabytes(bagged.bytes)));
+                ui.say(&format!("bagged {}: {}, {}", path.display(), counted(bagged.files), size(bagged.bytes)));
                 tar
             }
         };

@@ -24,6 +24,7 @@ use xtask::process;
 use xtask::ui::Ui;
 
 use crate::deposits::Deposit;
+use crate::outcome::Outcome;
 use crate::system::System;
 
 /// How often the time limit and signals are looked at.
@@ -62,11 +63,24 @@ async fn run(args: &Demo, ui: &Ui) -> Result<Exit> {
         interrupted().await;
     }
     system.stop().await;
-    outcome
+    verdict(&outcome?)
+}
+
+/// Whether all came out as expected.
+fn verdict(outcomes: &[Outcome]) -> Result<Exit> {
+    let Some(wrong) = outcomes.iter().find(|outcome| !outcome.is_as_expected()) else { return Ok(Exit::Done) };
+    let Outcome { name, item, stored, .. } = wrong;
+    Err(match stored {
+        Some(stored) if !stored.wrong.is_empty() => Exit::Failed.stop(stored.wrong.join(" | "), ""),
+        Some(_) => Exit::Failed.stop(format!("{name} was preserved, and should have been refused"), ""),
+        None => {
+            Exit::Failed.stop(format!("{name} was not preserved: {}", item.note), "correct the bag, and run it again")
+        }
+    })
 }
 
 /// Deposits the bags, follows them, and reports.
-async fn demonstrate(args: &Demo, system: &System, ui: &Ui) -> Result<Exit> {
+async fn demonstrate(args: &Demo, system: &System, ui: &Ui) -> Result<Vec<Outcome>> {
     let rounds: [Vec<Deposit>; 2] = if args.bags.is_empty() {
         deposits::made(system.folder())?
     } else {
@@ -90,7 +104,7 @@ async fn demonstrate(args: &Demo, system: &System, ui: &Ui) -> Result<Exit> {
     ui.result("bags", json!(outcomes.len()));
     ui.result("as_expected", json!(as_expected));
     ui.result("registry", json!(system.registry_url()));
-    Ok(if as_expected == outcomes.len() { Exit::Done } else { Exit::Failed })
+    Ok(outcomes)
 }
 
 /// Ends when the run has to, with the reason.

@@ -118,7 +118,7 @@ async fn stored(system: &System, item: &WorkItem, name: &str, ui: &Ui) -> Result
         let lanes = &lanes;
         async move {
             let mut states = Vec::new();
-            for record in file.storage_records.iter() {
+            for record in &file.storage_records {
                 let (bucket, key) = place(&record.url)?;
                 states.push((bucket.to_owned(), read_back(system, lanes, &file, bucket, key).await?));
             }

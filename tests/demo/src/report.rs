@@ -34,7 +34,7 @@ fn bag(text: &mut String, outcome: &Outcome, ui: &Ui) {
     let Outcome { name, about, item, after, expected, stored } = outcome;
     let (paint, mut became) = match (&item.status, expected) {
         (Status::Success, Expected::Preserved) => (Paint::Green, "preserved"),
-        (Status::Failed, Expected::Refused) => (Paint::Yellow, "refused, as it must be"),
+        (Status::Failed, Expected::Refused) => (Paint::Yellow, "refused"),
         (Status::Success, Expected::Refused) => (Paint::Red, "preserved, which it must not be"),
         (Status::Failed, Expected::Preserved) => (Paint::Red, "refused"),
         _ => (Paint::Red, "given up"),
@@ -42,9 +42,12 @@ fn bag(text: &mut String, outcome: &Outcome, ui: &Ui) {
     if stored.as_ref().is_some_and(|stored| !stored.wrong.is_empty()) {
         became = "preserved, but what is stored is wrong";
     }
-    let about = if about.is_empty() { String::new() } else { format!(" ({about})") };
-    let head = format!("{}{about}: {}", ui.paint(Paint::Bold, name), ui.paint(paint, became));
-    let _ = writeln!(text, "{head} after {:.1} s", after.as_secs_f64());
+    let remark = if outcome.expected == Expected::Refused && outcome.is_as_expected() { ", as it must be" } else { "" };
+    let (name, became) = (ui.paint(Paint::Bold, name), ui.paint(paint, became));
+    let _ = writeln!(text, "{name}: {became} after {:.1} s{remark}", after.as_secs_f64());
+    if !about.is_empty() {
+        labelled(text, "about", about);
+    }
     match stored {
         Some(stored) => what_is_stored(text, stored),
         None => item.note.split(" | ").for_each(|reason| labelled(text, "reason", reason)),
@@ -56,7 +59,7 @@ fn what_is_stored(text: &mut String, stored: &Stored) {
     labelled(text, "object", &format!("{}, \"{}\"", object.identifier, object.title));
     let copies: Vec<String> = buckets.iter().map(|(bucket, copies)| format!("{copies} in {bucket}")).collect();
     let option = object.storage_option.as_str();
-    labelled(text, "stored", &format!("{files} files, {}, {option}: {}", size(*bytes), copies.join(", ")));
+    labelled(text, "stored", &format!("{}, {}, {option}: {}", counted(*files), size(*bytes), copies.join(", ")));
     let mut read = format!("{verified} copies, each with the {} of the Registry", algorithms.join(", "));
     if *archived > 0 {
         let _ = write!(read, "; {archived} are in an archive and were not read");
@@ -67,7 +70,7 @@ fn what_is_stored(text: &mut String, stored: &Stored) {
         let path = file.path_in_bag().unwrap_or_default();
         let bytes = size(u64::try_from(file.size).unwrap_or_default());
         labelled(text, "such as", &format!("{path}, {bytes}, {}", file.file_format));
-        for record in file.storage_records.iter() {
+        for record in &file.storage_records {
             let (bucket, key) = place(&record.url).unwrap_or_default();
             labelled(text, "", &format!("{bucket}/{key}"));
         }
@@ -80,20 +83,28 @@ fn what_is_stored(text: &mut String, stored: &Stored) {
             labelled(text, what, &files_of(fate));
         }
     }
-    let events: Vec<String> = stored.events.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    let events: Vec<String> = stored.events.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
     labelled(text, "events", &events.join(", "));
 }
 
 fn files_of(Fate { files, names }: &Fate) -> String {
-    let mut text = if *files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+    let mut text = counted(*files);
     if !names.is_empty() {
-        let more = if names.len() as u64 == *files { "" } else { " and others" };
-        let _ = write!(text, ": {}{more}", names.join(", "));
+        let _ = write!(text, ": {}", names.join(", "));
+        let more = files - names.len() as u64;
+        if more > 0 {
+            let _ = write!(text, " and {more} more");
+        }
     }
     text
 }
 
-fn size(bytes: u64) -> String {
+pub(crate) fn counted(files: u64) -> String {
+    if files == 1 { "1 file".to_owned() } else { format!("{files} files") }
+}
+
+/// Exact where that is short.
+pub(crate) fn size(bytes: u64) -> String {
     if bytes < 100_000 { format!("{bytes} bytes") } else { megabytes(bytes) }
 }
 

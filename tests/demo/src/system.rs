@@ -41,7 +41,7 @@ impl System {
                 .await?;
         let services = Services::start(&executables, folder.path()).await?;
         ui.say(&format!(
-            "NSQ, Redis, S3, the Registry and {} services run; the Registry is at {}",
+            "NSQ, Redis, S3 and {} services run; the Registry is {}",
             services.names().count(),
             stack.registry.url()
         ));
