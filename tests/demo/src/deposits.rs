@@ -10,7 +10,7 @@ use xtask::cli::demo::Demo;
 use xtask::demo::{Kind, Source, sources};
 use xtask::ui::Ui;
 
-use crate::report::{counted, size};
+use crate::words::{counted, size};
 
 /// A bag on its way in.
 #[derive(Debug)]

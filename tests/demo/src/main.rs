@@ -8,6 +8,7 @@ mod outcome;
 mod progress;
 mod report;
 mod system;
+mod words;
 
 use std::convert::Infallible;
 use std::process::ExitCode;

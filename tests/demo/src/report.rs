@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 
 use model::{Algorithm, Status};
 use serde_json::{Value, json};
-use xtask::ui::{Paint, Ui, megabytes};
+use xtask::ui::{Paint, Ui};
 
 use crate::deposits::Expected;
 use crate::outcome::{Fate, Outcome, Stored, place};
 use crate::system::System;
+use crate::words::{counted, size};
 
 /// The width of a terminal, and of the labels before what they name.
 const WIDTH: usize = 80;
@@ -97,15 +98,6 @@ fn files_of(Fate { files, names }: &Fate) -> String {
         }
     }
     text
-}
-
-pub(crate) fn counted(files: u64) -> String {
-    if files == 1 { "1 file".to_owned() } else { format!("{files} files") }
-}
-
-/// Exact where that is short.
-pub(crate) fn size(bytes: u64) -> String {
-    if bytes < 100_000 { format!("{bytes} bytes") } else { megabytes(bytes) }
 }
 
 /// A label and what it names, broken between words where a line would be longer than a terminal.
