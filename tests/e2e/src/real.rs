@@ -25,7 +25,11 @@ pub(crate) struct Started {
 pub(crate) async fn nsqlookupd(folder: &Path) -> Result<Started> {
     let (tcp, http) = (free()?, free()?);
     let mut command = Command::new("nsqlookupd");
-    command.args(["-broadcast-address=127.0.0.1".to_owned(), format!("-tcp-address={tcp}"), format!("-http-address={http}")]);
+    command.args([
+        "-broadcast-address=127.0.0.1".to_owned(),
+        format!("-tcp-address={tcp}"),
+        format!("-http-address={http}"),
+    ]);
     started("nsqlookupd", &mut command, folder, tcp, http).await
 }
 
@@ -37,7 +41,9 @@ pub(crate) async fn nsqd(
     msg_timeout: Duration,
 ) -> Result<Started> {
     let mut command = Command::new("nsqd");
-    command.arg(format!("-data-path={}", folder.display())).args(["-broadcast-address=127.0.0.1", "-max-req-timeout=3h"]);
+    command
+        .arg(format!("-data-path={}", folder.display()))
+        .args(["-broadcast-address=127.0.0.1", "-max-req-timeout=3h"]);
     command.args([format!("-tcp-address={tcp}"), format!("-http-address={http}")]);
     command.args([format!("-lookupd-tcp-address={lookupd}"), format!("-msg-timeout={}ms", msg_timeout.as_millis())]);
     started("nsqd", &mut command, folder, tcp, http).await

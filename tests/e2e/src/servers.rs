@@ -88,7 +88,11 @@ enum AnyS3 {
 enum AnyRegistry {
     Ours(Registry),
     /// Somebody else's, at this address.
-    Elsewhere { url: String, user: String, key: String },
+    Elsewhere {
+        url: String,
+        user: String,
+        key: String,
+    },
 }
 
 impl Servers {

@@ -130,7 +130,12 @@ impl System {
         let scratch = self.folder.path().join("tmp").join(name);
         fs::create_dir_all(&scratch).with_context(|| format!("making a folder for {name}"))?;
         let mut command = Command::new(self.programs.join(name));
-        command.current_dir(self.folder.path()).env_clear().envs(SETTINGS).env("APT_E2E", "true").env("TMPDIR", scratch);
+        command
+            .current_dir(self.folder.path())
+            .env_clear()
+            .envs(SETTINGS)
+            .env("APT_E2E", "true")
+            .env("TMPDIR", scratch);
         command.env("PRESERV_REGISTRY_URL", self.servers.cuttable_registry());
         command.env(format!("{}_WORKERS", name.to_ascii_uppercase()), "4");
         Ok(command)
@@ -177,6 +182,31 @@ impl System {
         Ok(true)
     }
 
+    /// Whether the Registry is one whose clock and ways a test can turn.
+    pub fn has_own_registry(&self) -> bool {
+        self.servers.registry().is_some()
+    }
+
+    /// A deletion that was asked for and approved, as upstream's tests make it; the id of its item.
+    pub fn prepare_file_deletion(&self, file: i64) -> Result<i64> {
+        Ok(self.own_registry()?.store().prepare_file_delete(file)?.id)
+    }
+
+    /// The same of an object.
+    pub fn prepare_object_deletion(&self, object: i64) -> Result<i64> {
+        Ok(self.own_registry()?.store().prepare_object_delete(object)?.id)
+    }
+
+    fn own_registry(&self) -> Result<&stack::registry::Registry> {
+        self.servers.registry().context("the Registry is not ours, and does not prepare deletions for us")
+    }
+
+    /// Publishes an id.
+    pub async fn publish(&self, topic: model::Topic, id: i64) -> Result<()> {
+        let publisher = nsq::Publisher::new(&self.servers.access().nsqd_http.to_string())?;
+        Ok(publisher.publish(&topic.as_str().parse()?, id.to_string()).await?)
+    }
+
     /// The services that ended by themselves; with the ends of their logs.
     pub fn ended(&mut self) -> Result<Vec<String>> {
         let mut ended = Vec::new();
@@ -199,10 +229,8 @@ impl System {
     pub async fn stop_services(&mut self) -> Result<()> {
         let mut wrong = self.ended()?;
         let services = std::mem::take(&mut self.services);
-        let mut stopping: Vec<_> = services
-            .into_iter()
-            .map(|(name, process)| (name, tokio::spawn(process.stop())))
-            .collect();
+        let mut stopping: Vec<_> =
+            services.into_iter().map(|(name, process)| (name, tokio::spawn(process.stop()))).collect();
         for (name, stopped) in &mut stopping {
             match stopped.await? {
                 Ok(status) if status.success() => {}

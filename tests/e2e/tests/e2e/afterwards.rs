@@ -32,8 +32,7 @@ pub(crate) async fn staging_holds_what_failed(system: &System) {
 
 /// Receiving holds these tars, which were not ingested.
 pub(crate) async fn receiving_holds(system: &System, run: &str, kept: impl IntoIterator<Item = String>) {
-    let there: BTreeSet<String> =
-        system.keys(&receiving_bucket(INSTITUTION), run).await.unwrap().into_iter().collect();
+    let there: BTreeSet<String> = system.keys(&receiving_bucket(INSTITUTION), run).await.unwrap().into_iter().collect();
     assert_eq!(there, kept.into_iter().collect::<BTreeSet<_>>());
 }
 

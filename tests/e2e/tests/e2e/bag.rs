@@ -25,8 +25,10 @@ impl Bag {
     /// A good bag of APTrust's profile.
     pub(crate) fn good(name: &str, option: &StorageOption, payload: Vec<(String, Vec<u8>)>) -> Self {
         let title = format!("The bag {name}");
-        let info = "Source-Organization: Test University\nBagging-Date: 2026-01-02\nInternal-Sender-Identifier: sender-1\n";
-        let aptrust = format!("Title: {title}\nAccess: Consortia\nDescription: Made by code\nStorage-Option: {option}\n");
+        let info =
+            "Source-Organization: Test University\nBagging-Date: 2026-01-02\nInternal-Sender-Identifier: sender-1\n";
+        let aptrust =
+            format!("Title: {title}\nAccess: Consortia\nDescription: Made by code\nStorage-Option: {option}\n");
         let tags = vec![("bag-info.txt", info.to_owned()), ("aptrust-info.txt", aptrust)];
         Self::assembled(name, title, option, payload, tags, &[Algorithm::Md5, Algorithm::Sha256])
     }
@@ -121,11 +123,11 @@ impl Bag {
     /// With all parts below this folder; below none if it is empty.
     pub(crate) fn packed(&self, folder: &str) -> Vec<u8> {
         let (mut writer, mut tar) = (tarball::Writer::default(), Vec::new());
-        // Without a fraction a plain header will do.
-        let now = Time::now().inner().replace_nanosecond(0).expect("a second has a beginning");
+        // Always the same, so that the tar is; without a fraction, so that a plain header will do.
+        let modified = "2026-01-02T03:04:05Z".parse::<Time>().expect("a time").inner();
         for (path, bytes) in &self.parts {
             let name = if folder.is_empty() { path.clone() } else { format!("{folder}/{path}") };
-            let header = tarball::Header::file(&name, bytes.len() as u64, now).expect("a name for tars");
+            let header = tarball::Header::file(&name, bytes.len() as u64, modified).expect("a name for tars");
             tar.extend_from_slice(&writer.entry(&header).expect("the entry before is whole"));
             writer.data(bytes).expect("as long as its header says");
             tar.extend_from_slice(bytes);
@@ -141,7 +143,10 @@ pub(crate) fn payload() -> Vec<(String, Vec<u8>)> {
         ("data/notes.txt", b"These are notes.\nTwo lines of them.\n"),
         ("data/table.csv", b"name,number\none,1\ntwo,2\n"),
         ("data/record.json", b"{\"name\": \"record\", \"numbers\": [1, 2, 3]}\n"),
-        ("data/deep/er/record.xml", b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<record><name>record</name></record>\n"),
+        (
+            "data/deep/er/record.xml",
+            b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<record><name>record</name></record>\n",
+        ),
         ("data/empty", b""),
     ];
     files.map(|(path, bytes)| (path.to_owned(), bytes.to_owned())).to_vec()

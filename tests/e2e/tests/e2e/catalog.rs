@@ -79,50 +79,84 @@ pub(crate) fn broken(run: &str) -> Vec<Broken> {
     add("extra-file", &|bag| bag.set("data/extra.txt", b"extra"), &|object| {
         format!("File {object}/data/extra.txt is not in manifest manifest-md5.txt")
     });
-    add("wrong-tag-digest", &|bag| bag.replace("tagmanifest-md5.txt", &digest(Algorithm::Md5, bag_info(bag)), &is), &|object| {
-        let info = digest(Algorithm::Md5, bag_info(&Bag::plain("any")));
-        format!("File {object}/bag-info.txt: ingest md5 checksum {info} doesn't match manifest checksum {is}")
-    });
+    add(
+        "wrong-tag-digest",
+        &|bag| bag.replace("tagmanifest-md5.txt", &digest(Algorithm::Md5, bag_info(bag)), &is),
+        &|object| {
+            let info = digest(Algorithm::Md5, bag_info(&Bag::plain("any")));
+            format!("File {object}/bag-info.txt: ingest md5 checksum {info} doesn't match manifest checksum {is}")
+        },
+    );
     add("no-bagit", &|bag| bag.remove("bagit.txt"), &says("Missing required tag bagit.txt/BagIt-Version."));
-    add("wrong-version", &|bag| bag.replace("bagit.txt", "1.0", "0.96"), &says(
-        "BagIt-Version 0.96 is not permitted in BagIt profile \
+    add(
+        "wrong-version",
+        &|bag| bag.replace("bagit.txt", "1.0", "0.96"),
+        &says(
+            "BagIt-Version 0.96 is not permitted in BagIt profile \
          https://raw.githubusercontent.com/APTrust/preservation-services/master/profiles/aptrust-v2.3.json.",
-    ));
-    add("fetch", &|bag| bag.set("fetch.txt", b"https://example.edu/x 1 data/x\n"), &says(
-        "Bag has fetch.txt file which profile does not allow",
-    ));
-    add("illegal-manifest", &|bag| bag.set("manifest-sha224.txt", b""), &says("Bag contains illegal manifest 'sha224'"));
+        ),
+    );
+    add(
+        "fetch",
+        &|bag| bag.set("fetch.txt", b"https://example.edu/x 1 data/x\n"),
+        &says("Bag has fetch.txt file which profile does not allow"),
+    );
+    add(
+        "illegal-manifest",
+        &|bag| bag.set("manifest-sha224.txt", b""),
+        &says("Bag contains illegal manifest 'sha224'"),
+    );
     add("no-manifest", &|bag| bag.remove("manifest-md5.txt"), &says("Bag is missing required manifest 'md5'"));
-    add("illegal-tag-manifest", &|bag| bag.set("tagmanifest-sha224.txt", b""), &says(
-        "Bag contains illegal tag manifest 'sha224'",
-    ));
-    add("no-title", &|bag| bag.replace("aptrust-info.txt", "Title:", "Titel:"), &says(
-        "Required tag Title in file aptrust-info.txt is missing",
-    ));
+    add(
+        "illegal-tag-manifest",
+        &|bag| bag.set("tagmanifest-sha224.txt", b""),
+        &says("Bag contains illegal tag manifest 'sha224'"),
+    );
+    add(
+        "no-title",
+        &|bag| bag.replace("aptrust-info.txt", "Title:", "Titel:"),
+        &says("Required tag Title in file aptrust-info.txt is missing"),
+    );
     let title = |bag: &Bag| format!("Title: {}", bag.title);
-    add("empty-title", &|bag| bag.replace("aptrust-info.txt", &title(bag), "Title:"), &says(
-        "In file aptrust-info.txt, required tag Title has no value",
-    ));
-    add("wrong-access", &|bag| bag.replace("aptrust-info.txt", "Consortia", "Hands Off!"), &says(
-        "In file aptrust-info.txt, tag Access has illegal value 'Hands Off!'",
-    ));
-    add("wrong-option", &|bag| bag.replace("aptrust-info.txt", "Standard", "Cardboard-Box"), &says(
-        "In file aptrust-info.txt, tag Storage-Option has illegal value 'Cardboard-Box'",
-    ));
-    add("two-faults", &|bag| {
-        bag.replace("aptrust-info.txt", "Consortia", "acksess");
-        bag.replace("aptrust-info.txt", "Standard", "Cardboard-Box");
-    }, &says(
-        "In file aptrust-info.txt, tag Access has illegal value 'acksess' | \
+    add(
+        "empty-title",
+        &|bag| bag.replace("aptrust-info.txt", &title(bag), "Title:"),
+        &says("In file aptrust-info.txt, required tag Title has no value"),
+    );
+    add(
+        "wrong-access",
+        &|bag| bag.replace("aptrust-info.txt", "Consortia", "Hands Off!"),
+        &says("In file aptrust-info.txt, tag Access has illegal value 'Hands Off!'"),
+    );
+    add(
+        "wrong-option",
+        &|bag| bag.replace("aptrust-info.txt", "Standard", "Cardboard-Box"),
+        &says("In file aptrust-info.txt, tag Storage-Option has illegal value 'Cardboard-Box'"),
+    );
+    add(
+        "two-faults",
+        &|bag| {
+            bag.replace("aptrust-info.txt", "Consortia", "acksess");
+            bag.replace("aptrust-info.txt", "Standard", "Cardboard-Box");
+        },
+        &says(
+            "In file aptrust-info.txt, tag Access has illegal value 'acksess' | \
          In file aptrust-info.txt, tag Storage-Option has illegal value 'Cardboard-Box'",
-    ));
+        ),
+    );
     // Listed, or it would be refused for that too.
-    add("control-character", &|bag| {
-        bag.set("data/bell\u{7}.txt", b"bell");
-        let manifest = [bag.part("manifest-md5.txt"), digest(Algorithm::Md5, b"bell").as_bytes(), b"  data/bell\x07.txt\n"].concat();
-        bag.set("manifest-md5.txt", &manifest);
-        bag.remove("tagmanifest-md5.txt");
-    }, &says("File name 'data/bell\u{7}.txt' contains one or more illegal control characters"));
+    add(
+        "control-character",
+        &|bag| {
+            bag.set("data/bell\u{7}.txt", b"bell");
+            let manifest =
+                [bag.part("manifest-md5.txt"), digest(Algorithm::Md5, b"bell").as_bytes(), b"  data/bell\x07.txt\n"]
+                    .concat();
+            bag.set("manifest-md5.txt", &manifest);
+            bag.remove("tagmanifest-md5.txt");
+        },
+        &says("File name 'data/bell\u{7}.txt' contains one or more illegal control characters"),
+    );
     let mut tar = |word: &'static str, tar: &dyn Fn(&Bag) -> Vec<u8>, note: &str| {
         let bag = Bag::plain(&format!("{run}-{word}"));
         all.push(Broken { word, tar: tar(&bag), bag, note: note.to_owned() });
@@ -130,8 +164,12 @@ pub(crate) fn broken(run: &str) -> Vec<Broken> {
     // In the contents of the second file.
     tar("cut-short", &|bag| bag.tar()[..3 * 512 + 50].to_vec(), note::TRUNCATED_TAR);
     tar("no-tar", &|_| b"PK\x03\x04 it is a zip".repeat(100), note::INVALID_TAR_HEADER);
-    tar("no-folder", &|bag| bag.packed(""), "Illegal path, 'bagit.txt'. Should start with 'bagit.txt/'. - Bag may be missing \
-         top-level directory. See https://aptrust.github.io/userguide/bagging/#aptrust-bagit-specification.");
+    tar(
+        "no-folder",
+        &|bag| bag.packed(""),
+        "Illegal path, 'bagit.txt'. Should start with 'bagit.txt/'. - Bag may be missing \
+         top-level directory. See https://aptrust.github.io/userguide/bagging/#aptrust-bagit-specification.",
+    );
     all
 }
 

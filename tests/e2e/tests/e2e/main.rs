@@ -9,18 +9,27 @@
 mod afterwards;
 mod bag;
 mod catalog;
+mod chaos;
 mod expect;
+mod reingest;
+mod requests;
 mod story;
 
+use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use e2e::Kind;
+use e2e::{Kind, System};
 use libtest_mimic::{Arguments, Trial};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Mutex;
 
+use bag::Bag;
+use expect::Road;
 use story::{Cast, Story};
+
+/// A test on a bag that was ingested.
+type Request = for<'a> fn(&'a System, &'a Bag) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
 
 /// Puts together what runs.
 struct Trials {
@@ -52,6 +61,8 @@ fn main() -> ExitCode {
     ingests(&mut trials, &cast);
     reingests(&mut trials, &cast);
     afterwards(&mut trials, &cast);
+    requests(&mut trials, &cast);
+    faults(&mut trials, &cast);
     let conclusion = libtest_mimic::run(&arguments, trials.all);
     // What a failed test left running ends with it.
     runtime.block_on(async { drop(story.lock().await.end()) });
@@ -62,7 +73,7 @@ fn ingests(trials: &mut Trials, cast: &Arc<Cast>) {
     for (number, (word, _)) in cast.good.iter().enumerate() {
         let cast = Arc::clone(cast);
         trials.add(format!("ingest::preserves::{word}"), async move |story| {
-            expect::preserved(story.ingests().await, &[&cast.good[number].1]).await;
+            expect::preserved(story.ingests().await, &[&cast.good[number].1], Road::Smooth).await;
         });
     }
     for (number, broken) in cast.broken.iter().enumerate() {
@@ -78,9 +89,17 @@ fn reingests(trials: &mut Trials, cast: &Arc<Cast>) {
         let cast = Arc::clone(cast);
         trials.add(format!("reingest::{}", renewed.word), async move |story| {
             let versions: Vec<_> = cast.renewed[number].versions.iter().collect();
-            expect::preserved(story.reingests().await, &versions).await;
+            expect::preserved(story.reingests().await, &versions, Road::Smooth).await;
         });
     }
+    let run = cast.run.clone();
+    trials.add("reingest::of_two_versions_at_once_the_newer_one_is_ingested", async move |story| {
+        reingest::of_two_versions_at_once_the_newer_one_is_ingested(story.system().await, &run).await;
+    });
+    let cast = Arc::clone(cast);
+    trials.add("reingest::an_identical_tar_is_left_alone", async move |story| {
+        reingest::an_identical_tar_is_left_alone(story.ingests().await, &cast.run, &cast.good[0].1).await;
+    });
 }
 
 fn afterwards(trials: &mut Trials, cast: &Arc<Cast>) {
@@ -100,5 +119,51 @@ fn afterwards(trials: &mut Trials, cast: &Arc<Cast>) {
     });
     trials.add("afterwards::topics_are_drained", async |story| {
         afterwards::topics_are_drained(story.reingests().await).await;
+    });
+}
+
+/// Each on a bag of its own, or in an order in which none disturbs the next.
+fn requests(trials: &mut Trials, cast: &Arc<Cast>) {
+    let mut add = |name: &'static str, word: &str, services: &'static [&'static str], test: Request| {
+        let bag = cast.good.iter().find(|(there, _)| there == word).expect("there is such a bag").1.clone();
+        trials.add(name, async move |story| {
+            let system = story.ingests().await;
+            if requests::can(system, name, services) {
+                test(system, &bag).await;
+            }
+        });
+    };
+    let restorer: &[&str] = &["apt_queue", "bag_restorer"];
+    add("requests::an_object_is_restored", "standard", restorer, |system, bag| {
+        Box::pin(requests::an_object_is_restored(system, bag))
+    });
+    add("requests::an_object_of_the_btr_profile_is_restored", "btr", restorer, |system, bag| {
+        Box::pin(requests::an_object_is_restored(system, bag))
+    });
+    add("requests::an_object_with_odd_names_is_restored", "odd-names", restorer, |system, bag| {
+        Box::pin(requests::an_object_is_restored(system, bag))
+    });
+    add("requests::a_file_is_restored", "wasabi-or", &["apt_queue", "file_restorer"], |system, bag| {
+        Box::pin(requests::a_file_is_restored(system, bag, "data/notes.txt"))
+    });
+    add("requests::a_files_fixity_is_checked", "standard", &["apt_fixity"], |system, bag| {
+        Box::pin(requests::a_files_fixity_is_checked(system, bag, "data/notes.txt"))
+    });
+    let deleter: &[&str] = &["apt_queue", "apt_delete"];
+    add("requests::a_file_is_deleted", "prefix", deleter, |system, bag| {
+        Box::pin(requests::a_file_is_deleted(system, bag, "data/notes.txt"))
+    });
+    add("requests::an_object_is_deleted", "glacier-oh", deleter, |system, bag| {
+        Box::pin(requests::an_object_is_deleted(system, bag))
+    });
+}
+
+fn faults(trials: &mut Trials, cast: &Arc<Cast>) {
+    let run = cast.run.clone();
+    trials.add("chaos::nothing_is_lost", async move |story| {
+        chaos::nothing_is_lost(story.system().await, &run).await;
+    });
+    trials.add("services::end_when_they_are_asked_to", async |story| {
+        story.system().await.stop_services().await.unwrap();
     });
 }

@@ -13,7 +13,7 @@ use crate::bag::{Bag, INSTITUTION, payload};
 use crate::catalog::{self, Broken};
 
 /// How long bags may take, all together. Those that take longer fail their own tests.
-const PATIENCE: Duration = Duration::from_mins(3);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
 
 /// The bags that come.
 pub(crate) struct Cast {
@@ -73,7 +73,7 @@ impl Story {
     }
 
     /// Bags have come in, good ones and broken ones, and work on them is over.
-    pub(crate) async fn ingests(&mut self) -> &System {
+    pub(crate) async fn ingests(&mut self) -> &mut System {
         if self.told < Chapter::Ingests {
             self.told = Chapter::Ingests;
             let cast = Arc::clone(&self.cast);
@@ -86,13 +86,13 @@ impl Story {
                 deposit(system, &name, tar).await;
                 wanted.push((name, 1));
             }
-            settled(system, &wanted).await;
+            settled(system, &wanted, PATIENCE).await;
         }
         self.system().await
     }
 
     /// Newer versions of some have come in after that, and work on them is over.
-    pub(crate) async fn reingests(&mut self) -> &System {
+    pub(crate) async fn reingests(&mut self) -> &mut System {
         self.ingests().await;
         if self.told < Chapter::Reingests {
             self.told = Chapter::Reingests;
@@ -108,7 +108,7 @@ impl Story {
                 if wanted.is_empty() {
                     break;
                 }
-                settled(system, &wanted).await;
+                settled(system, &wanted, PATIENCE).await;
             }
         }
         self.system().await
@@ -165,8 +165,8 @@ pub(crate) async fn deposit(system: &System, name: &str, tar: Vec<u8>) {
 
 /// Waits until there are so many items of each tar, and nobody has to work on them any more. It gives up without a word: the tests of
 /// the bags that are not there say how they stand.
-pub(crate) async fn settled(system: &System, wanted: &[(String, usize)]) -> bool {
-    let deadline = Instant::now() + PATIENCE;
+pub(crate) async fn settled(system: &System, wanted: &[(String, usize)], patience: Duration) -> bool {
+    let deadline = Instant::now() + patience;
     loop {
         let items = system.all_items().await.expect("the Registry lists the items");
         let is_over = |item: &&WorkItem| item.is_completed() || !item.retry;
