@@ -11,6 +11,7 @@ mod bag;
 mod catalog;
 mod chaos;
 mod expect;
+mod field;
 mod reingest;
 mod requests;
 mod story;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
     reingests(&mut trials, &cast);
     afterwards(&mut trials, &cast);
     requests(&mut trials, &cast);
+    field(&mut trials);
     faults(&mut trials, &cast);
     let conclusion = libtest_mimic::run(&arguments, trials.all);
     // What a failed test left running ends with it.
@@ -156,6 +158,13 @@ fn requests(trials: &mut Trials, cast: &Arc<Cast>) {
     add("requests::an_object_is_deleted", "glacier-oh", deleter, |system, bag| {
         Box::pin(requests::an_object_is_deleted(system, bag))
     });
+}
+
+fn field(trials: &mut Trials) {
+    const UPSTREAM: &str = "field::upstreams_bags_end_as_its_tests_say";
+    const CASES: &str = "field::cases_end_as_their_list_says";
+    trials.add(UPSTREAM, async |story| field::upstreams_bags(UPSTREAM, story.system().await).await);
+    trials.add(CASES, async |story| field::cases_from_the_field(CASES, story.system().await).await);
 }
 
 fn faults(trials: &mut Trials, cast: &Arc<Cast>) {

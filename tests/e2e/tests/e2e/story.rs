@@ -159,7 +159,12 @@ fn renewed(run: &str) -> Vec<Renewed> {
 
 /// As a depositor does it.
 pub(crate) async fn deposit(system: &System, name: &str, tar: Vec<u8>) {
-    let receiving = system.bucket(&receiving_bucket(INSTITUTION));
+    deposit_at(system, INSTITUTION, name, tar).await;
+}
+
+/// The same for another institution.
+pub(crate) async fn deposit_at(system: &System, institution: &str, name: &str, tar: Vec<u8>) {
+    let receiving = system.bucket(&receiving_bucket(institution));
     receiving.put_bytes(name, tar.into(), storage::Attributes::default()).await.expect("the tar is uploaded");
 }
 
