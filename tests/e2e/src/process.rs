@@ -10,13 +10,13 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
 /// How long a program may take to put its work away: longer than services wait for their last saves.
-const DRAIN: Duration = Duration::from_secs(60);
+const DRAIN: Duration = Duration::from_mins(1);
 
 /// A running program.
 #[derive(Debug)]
 pub(crate) struct Process {
     name: String,
-    child: Child,
+    child: Box<Child>,
 }
 
 impl Process {
@@ -26,7 +26,7 @@ impl Process {
         let said = File::options().append(true).create(true).open(log).with_context(starting)?;
         let command = command.stdin(Stdio::null()).stdout(said.try_clone().with_context(starting)?).stderr(said);
         let child = command.kill_on_drop(true).spawn().with_context(starting)?;
-        Ok(Self { name: name.to_owned(), child })
+        Ok(Self { name: name.to_owned(), child: Box::new(child) })
     }
 
     /// As the machine does that runs out of memory.

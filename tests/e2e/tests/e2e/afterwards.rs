@@ -42,7 +42,7 @@ pub(crate) async fn preservation_holds_what_the_registry_knows(system: &System) 
     let query = Query::new().filter("institution_id", 4).filter("state", "A").sort("id").page(1).per_page(1000);
     let files: Vec<GenericFile> = system.registry.all(query).try_collect().await.unwrap();
     for file in files {
-        for record in system.registry.file(file.id).await.unwrap().storage_records.iter() {
+        for record in &system.registry.file(file.id).await.unwrap().storage_records {
             let bucket = record.url.rsplit('/').nth(1).unwrap_or_default().to_owned();
             known.entry(bucket).or_default().insert(record.key().to_owned());
         }

@@ -27,18 +27,18 @@ pub(crate) fn options() -> Vec<StorageOption> {
 
 /// Good bags: a word for the test's name, and the bag. Their names begin with `run`.
 pub(crate) fn good(run: &str) -> Vec<(String, Bag)> {
-    let named = |word: &str| format!("{run}-{word}");
+    let of_run = |word: &str| format!("{run}-{word}");
     let mut bags: Vec<(String, Bag)> = options()
         .iter()
         .map(|option| {
             let word = option.as_str().to_lowercase();
-            (word.clone(), Bag::good(&named(&word), option, payload()))
+            (word.clone(), Bag::good(&of_run(&word), option, payload()))
         })
         .collect();
     let mut add = |word: &str, bag: Bag| bags.push((word.to_owned(), bag));
-    let standard = |word: &str, payload| Bag::good(&named(word), &StorageOption::Standard, payload);
-    add("btr", Bag::btr(&named("btr"), &StorageOption::Standard));
-    add("btr-wasabi-tx", Bag::btr(&named("btr-wasabi-tx"), &StorageOption::WasabiTx));
+    let standard = |word: &str, payload| Bag::good(&of_run(word), &StorageOption::Standard, payload);
+    add("btr", Bag::btr(&of_run("btr"), &StorageOption::Standard));
+    add("btr-wasabi-tx", Bag::btr(&of_run("btr-wasabi-tx"), &StorageOption::WasabiTx));
     add("prefix", standard("prefix", payload()));
     add("prefix-longer", standard("prefix-longer", payload()));
     let many = (0..120).map(|n| (format!("data/{}/{n}.txt", n % 7), format!("file {n}\n").into_bytes())).collect();
@@ -49,7 +49,7 @@ pub(crate) fn good(run: &str) -> Vec<(String, Bag)> {
     let names = ["data/a b  c.txt", "data/naïve ☃.txt", "data/narrow\u{202f}space.txt", "data/100%+&=?.txt"];
     let odd = names.map(|path| (path.to_owned(), path.as_bytes().to_owned())).to_vec();
     add("odd-names", standard("odd-names", odd.clone()));
-    add("odd-names-wasabi", Bag::good(&named("odd-names-wasabi"), &StorageOption::WasabiVa, odd));
+    add("odd-names-wasabi", Bag::good(&of_run("odd-names-wasabi"), &StorageOption::WasabiVa, odd));
     let mut lenient = standard("lenient", payload());
     lenient.replace("manifest-md5.txt", "  data/notes.txt", "  *data/notes.txt");
     lenient.remove("tagmanifest-md5.txt");

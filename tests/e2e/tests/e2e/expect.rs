@@ -191,7 +191,7 @@ async fn copies(system: &System, file: &GenericFile, bytes: &[u8], object: &str,
     wanted.sort_unstable();
     assert_eq!(there, wanted, "{file:#?}");
     let path = file.path_in_bag().unwrap();
-    for record in file.storage_records.iter() {
+    for record in &file.storage_records {
         assert!(record.url.starts_with("https://") && record.key() == file.uuid, "{record:?} of {}", file.identifier);
     }
     for (bucket, is_wasabi) in buckets {

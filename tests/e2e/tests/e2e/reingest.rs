@@ -15,7 +15,7 @@ const PRE_FETCH: &str = "ingest_pre_fetch";
 pub(crate) async fn of_two_versions_at_once_the_newer_one_is_ingested(system: &mut System, run: &str) {
     let bag = |text: &str| {
         let mut payload = payload();
-        payload[0].1 = text.as_bytes().to_owned();
+        text.as_bytes().clone_into(&mut payload[0].1);
         Bag::good(&format!("{run}-twice"), &StorageOption::Standard, payload)
     };
     let (first, second) = (bag("The first version.\n"), bag("The second version.\n"));

@@ -62,7 +62,7 @@ impl Story {
     /// The running system.
     pub(crate) async fn system(&mut self) -> &mut System {
         if self.system.is_none() {
-            self.system = Some(System::start(self.kind).await.expect("the system starts"));
+            self.system = Some(Box::pin(System::start(self.kind)).await.expect("the system starts"));
         }
         self.system.as_mut().expect("it was started above")
     }
