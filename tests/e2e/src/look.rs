@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use futures_util::TryStreamExt as _;
-use model::{GenericFile, IntellectualObject, PremisEvent, Provider, WorkItem};
+use model::{GenericFile, IntellectualObject, PremisEvent, Provider, State, WorkItem};
 use nsq::TopicLoad;
 use registry::Query;
 use storage::{Bucket, Depth};
@@ -16,9 +16,16 @@ impl System {
         Ok(self.registry.all(query).try_collect().await?)
     }
 
-    /// Every work item.
+    /// Every work item since the system was started.
     pub async fn all_items(&self) -> Result<Vec<WorkItem>> {
-        Ok(self.registry.all(Query::new().sort("id").page(1).per_page(1000)).try_collect().await?)
+        let query = Query::new().filter("date_processed__gteq", self.started).sort("id").page(1).per_page(1000);
+        Ok(self.registry.all(query).try_collect().await?)
+    }
+
+    /// The files of all objects that are in force and that were written since the system was started, as the list shows them.
+    pub async fn all_files(&self) -> Result<Vec<GenericFile>> {
+        let query = Query::new().filter("updated_at__gteq", self.started).filter("state", State::Active);
+        Ok(self.registry.all(query.sort("id").page(1).per_page(1000)).try_collect().await?)
     }
 
     /// An object, if the Registry knows it.

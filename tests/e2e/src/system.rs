@@ -1,11 +1,13 @@
 //! The servers and the services on them, each a process that can be killed, stopped and started again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use model::Time;
 use nsq::Lookup;
 use stack::settings;
 use storage::{Budget, Config, Limits, Scheme, Storage};
@@ -29,6 +31,7 @@ const SETTINGS: [(&str, &str); 6] = [
 /// The whole system.
 #[derive(Debug)]
 pub struct System {
+    pub(crate) started: Time,
     pub(crate) servers: Servers,
     pub(crate) lookup: Lookup,
     pub(crate) storage: Storage,
@@ -72,6 +75,7 @@ impl System {
         };
         let config = Config { providers: vec![provider], regions: Vec::new(), limits: Limits::default() };
         let mut system = Self {
+            started: Time::now(),
             lookup: Lookup::new([access.lookupd_http.to_string()])?,
             storage: Storage::new(&config, &Budget::new(64 << 20)).await?,
             servers,
@@ -247,12 +251,18 @@ async fn programs() -> Result<PathBuf> {
     if let Some(folder) = std::env::var_os("XTASK_PROGRAMS") {
         return Ok(folder.into());
     }
-    let mut command = Command::new(env!("CARGO"));
-    command.args(["build", "--quiet", "--workspace", "--bins", "--examples"]).current_dir(env!("CARGO_MANIFEST_DIR"));
-    ensure!(command.status().await.context("running cargo")?.success(), "the services do not build");
-    // This executable is <target>/debug/deps/e2e-…
+    // This executable is <target>/<profile>/deps/e2e-…
     let executable = std::env::current_exe().context("finding this executable")?;
-    executable.ancestors().nth(2).map(Path::to_owned).context("this executable is in no target folder")
+    let folder = executable.ancestors().nth(2).context("this executable is in no target folder")?;
+    let profile = match folder.file_name().and_then(OsStr::to_str) {
+        Some("debug") | None => "dev",
+        Some(profile) => profile,
+    };
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["build", "--quiet", "--workspace", "--bins", "--examples", "--profile", profile]);
+    let built = command.current_dir(env!("CARGO_MANIFEST_DIR")).status().await.context("running cargo")?;
+    ensure!(built.success(), "the services do not build");
+    Ok(folder.to_owned())
 }
 
 /// The services that there are, but for those that say of themselves that they are unfinished.

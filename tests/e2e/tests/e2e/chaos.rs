@@ -75,14 +75,20 @@ struct Faults {
 }
 
 impl Faults {
-    /// One kill, and between them outages, so that both are over at about the same time.
+    /// One kill, or now and then a stop in order, and between them outages, so that both are over at about the same time.
     async fn go_on(&mut self, system: &mut System) {
         sleep(Duration::from_millis(self.random.u64(BETWEEN))).await;
         if self.kills > 0 {
             self.kills -= 1;
             let services = system.services();
             let victim = &services[self.random.usize(..services.len())];
-            system.kill_service(victim).await.unwrap();
+            // With a server away it would try for long to save what it has.
+            if self.away.is_none() && self.random.u8(..4) == 0 {
+                system.stop_service(victim).await.unwrap();
+                system.start_service(victim).unwrap();
+            } else {
+                system.kill_service(victim).await.unwrap();
+            }
         }
         match self.away {
             Some((server, until)) if Instant::now() >= until => {

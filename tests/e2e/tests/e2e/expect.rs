@@ -18,8 +18,15 @@ type Counts = BTreeMap<(String, String), usize>;
 /// A file, after all versions of its bag.
 struct Expected<'b> {
     bytes: &'b [u8],
-    /// The contents that it had, each once, and the payload manifests in which they were listed.
-    stored: Vec<(&'b [u8], &'b [Algorithm])>,
+    /// Of the contents that it had one after the other, and the payload manifests in which they were listed.
+    stored: Vec<(Digests, &'b [Algorithm])>,
+}
+
+impl Expected<'_> {
+    /// Of what it holds now.
+    fn digests(&self) -> &Digests {
+        &self.stored[self.stored.len() - 1].0
+    }
 }
 
 /// The buckets of an option, the primary one first, and whether Wasabi has them.
@@ -104,7 +111,7 @@ pub(crate) async fn recorded(system: &System, versions: &[&Bag]) {
         is_as_expected(file, expected, &first.option);
         let counted = counts.remove(&file.id).unwrap_or_default();
         assert_eq!(counted, events_of(expected, &first.option), "the events of {}", file.identifier);
-        copies(system, file, expected.bytes, &object.identifier, &first.option).await;
+        copies(system, file, expected, &object.identifier, &first.option).await;
     }
     let of_object = counts.remove(&0).unwrap_or_default();
     let by_type = |kind: EventType| -> usize {
@@ -124,7 +131,7 @@ fn expected<'b>(versions: &[&'b Bag]) -> BTreeMap<&'b str, Expected<'b>> {
             let file = files.entry(path).or_insert(Expected { bytes: &[], stored: Vec::new() });
             if file.stored.is_empty() || file.bytes != bytes {
                 file.bytes = bytes;
-                file.stored.push((bytes, listed));
+                file.stored.push((Digests::of(Algorithms::ALL, bytes), listed));
             }
         }
     }
@@ -144,7 +151,7 @@ fn is_as_expected(file: &GenericFile, expected: &Expected<'_>, option: &StorageO
     };
     assert!(format.is_none_or(|format| file.file_format == format) && !file.file_format.is_empty(), "{file:#?}");
     assert_eq!(file.checksums.len(), 4 * expected.stored.len(), "{file:#?}");
-    for (algorithm, digest) in Digests::of(Algorithms::ALL, expected.bytes).iter() {
+    for (algorithm, digest) in expected.digests().iter() {
         let newest = file.latest_checksum(&model::Algorithm::from(algorithm.as_str()));
         assert_eq!(newest.map(|checksum| checksum.digest.as_str()), Some(digest), "{algorithm:?} of {file:#?}");
     }
@@ -166,8 +173,7 @@ fn events_of(expected: &Expected<'_>, option: &StorageOption) -> Counts {
     };
     add(EventType::IdentifierAssignment, "Assigned bag/filepath identifier");
     add(EventType::IdentifierAssignment, "Assigned url identifier");
-    for (bytes, listed) in &expected.stored {
-        let digests = Digests::of(Algorithms::ALL, bytes);
+    for (digests, listed) in &expected.stored {
         for (algorithm, digest) in digests.iter() {
             add(EventType::DigestCalculation, &format!("{}:{digest}", algorithm.as_str()));
         }
@@ -183,7 +189,7 @@ fn events_of(expected: &Expected<'_>, option: &StorageOption) -> Counts {
 }
 
 /// Every copy is where its URL says, holds the bytes, and says what it is.
-async fn copies(system: &System, file: &GenericFile, bytes: &[u8], object: &str, option: &StorageOption) {
+async fn copies(system: &System, file: &GenericFile, expected: &Expected<'_>, object: &str, option: &StorageOption) {
     let buckets = buckets(option);
     let mut there: Vec<&str> = file.storage_records.iter().filter_map(|record| record.url.rsplit('/').nth(1)).collect();
     there.sort_unstable();
@@ -201,8 +207,7 @@ async fn copies(system: &System, file: &GenericFile, bytes: &[u8], object: &str,
         } else {
             ("bagpath", path.to_owned())
         };
-        let digests = Digests::of(Algorithms::ALL, bytes);
-        let digest = |algorithm| digests.get(algorithm).unwrap().to_owned();
+        let digest = |algorithm| expected.digests().get(algorithm).unwrap().to_owned();
         let wanted: BTreeMap<String, String> = [
             ("institution", INSTITUTION.to_owned()),
             ("bag", object.to_owned()),
@@ -215,7 +220,7 @@ async fn copies(system: &System, file: &GenericFile, bytes: &[u8], object: &str,
         assert_eq!(stat.metadata, wanted, "{} in {bucket}", file.identifier);
         assert_eq!(stat.content_type.as_deref(), Some(file.file_format.as_str()), "{} in {bucket}", file.identifier);
         let stored = system.bytes(bucket, &file.uuid).await.unwrap();
-        assert!(stored == bytes, "{} in {bucket} holds {} other bytes", file.identifier, stored.len());
+        assert!(stored == expected.bytes, "{} in {bucket} holds {} other bytes", file.identifier, stored.len());
     }
 }
 
