@@ -1,5 +1,6 @@
-//! `ingest_format_identifier`: names the format of each file by its signature (02 §8), where it only has its name's so far. It reads
-//! what files begin and end with, and of containers the parts that decide; what the bytes mean, `pronom` knows.
+//! `ingest_format_identifier`: names the format of each file by its signature (02 §8), where pre-fetch, which had
+//! them pass, could not. It reads what files begin and end with, and of containers the parts that decide; what the bytes mean, `pronom`
+//! knows.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -7,12 +8,13 @@ use std::time::Duration;
 use anyhow::Result;
 use buckets::Staging;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use model::{FormatSource, IngestFile, Provider, Time};
+use model::{FormatSource, IngestFile, Provider};
 use pronom::{Engine, HEAD, Identification, Outcome, Seen, TAIL};
 use storage::{Bucket, Budget, ETag, Get};
 use worker::{Done, ItemStage, Stop, Task};
 
 use crate::files::{self, FileError, FileWork, Limits};
+use crate::formats;
 use crate::ground::Ground;
 use crate::lost::Lost;
 
@@ -68,7 +70,7 @@ impl ItemStage for FormatIdentifier {
         };
         let total = u64::try_from(object.file_count).unwrap_or_default();
         files::each(task, total, LIMITS, identifying).await?;
-        lost.conclude(task)
+        lost.conclude(task).await
     }
 }
 
@@ -84,11 +86,9 @@ impl FileWork for Identifying {
             key: format!("{}/{}", task.item.id, file.uuid),
             size: u64::try_from(file.size).unwrap_or_default(),
         };
-        // Its name decides beside its bytes, whatever the case.
-        let name = file.path_in_bag.to_lowercase();
-        match self.identify(&staged, &name).await {
+        match self.identify(&staged, &formats::name(file)).await {
             Ok(found) => {
-                take(file, &found);
+                formats::take(file, &found);
                 Ok(())
             }
             Err(error) if error.is_not_found() => {
@@ -156,17 +156,6 @@ impl Staged<'_> {
         }
         Ok((start, bytes))
     }
-}
-
-/// Records what was found. Without a MIME type, what the name says stays (02 §8.1).
-fn take(file: &mut IngestFile, found: &Identification<'_>) {
-    if found.mime.is_empty() {
-        return;
-    }
-    found.mime.clone_into(&mut file.file_format);
-    file.format_match_type = found.basis_text();
-    file.format_identified_by = FormatSource::Siegfried;
-    file.format_identified_at = Time::now();
 }
 
 /// The same bytes in fewer ranges.

@@ -1,9 +1,10 @@
-//! Which format a file has by its extension, for as long as nobody has looked into it (02 §8.2). Formats by content are not known
-//! here.
+//! What a file's record says of its format: by its extension, for as long as nobody has looked into it (02 §8.2), then by what
+//! `pronom` found.
 
 use std::collections::HashMap;
 
 use model::{FormatSource, IngestFile, Time};
+use pronom::Identification;
 
 /// What a file of no known extension is.
 const UNKNOWN: &str = "application/binary";
@@ -34,6 +35,22 @@ impl Formats {
         let extension = path.rsplit_once('.').map(|(_, extension)| extension.to_lowercase());
         extension.and_then(|extension| self.0.get(&*extension)).copied().unwrap_or(UNKNOWN)
     }
+}
+
+/// The name that decides beside the bytes, whatever its case.
+pub(crate) fn name(file: &IngestFile) -> String {
+    file.path_in_bag.to_lowercase()
+}
+
+/// Records what was found by content. Without a MIME type, or of an empty file, what the name says stays (02 §8.1).
+pub(crate) fn take(file: &mut IngestFile, found: &Identification<'_>) {
+    if found.mime.is_empty() || file.size == 0 {
+        return;
+    }
+    found.mime.clone_into(&mut file.file_format);
+    file.format_match_type = found.basis_text();
+    file.format_identified_by = FormatSource::Siegfried;
+    file.format_identified_at = Time::now();
 }
 
 /// 02, Appendix A. Upstream's ten keys that can never match stay out (rulings C.23).

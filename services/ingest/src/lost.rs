@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use model::{IngestFile, Stage, Time, note};
 use worker::{Done, Stop, Task};
 
-/// Up to this attempt an item goes back to be staged again: twice.
-const LAST_WAY_BACK: i64 = 2;
+/// How often an item goes back to be staged again before it is an administrator's business.
+const WAYS_BACK: u32 = 2;
 
 /// How many files are lost, and one of them. Clones count together.
 #[derive(Debug, Clone, Default)]
@@ -21,14 +21,18 @@ impl Lost {
     }
 
     /// The end of a stage that has saved all files: well, unless some are lost.
-    pub(crate) fn conclude(&self, task: &Task) -> Result<Done, Stop> {
-        let Some((count, first)) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() else {
-            return Ok(Done::default());
-        };
+    pub(crate) async fn conclude(&self, task: &Task) -> Result<Done, Stop> {
+        let lost = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some((count, first)) = lost else { return Ok(Done::default()) };
         let note = note::lost_in_staging(count, &first);
-        if task.attempt > LAST_WAY_BACK {
-            return Err(Stop::failed(first, note));
+        let (store, item) = (&task.store, task.item.id);
+        let ways_back = store.ways_back(item).await?;
+        if ways_back >= WAYS_BACK {
+            // Whoever requeues it means that it may go back again.
+            store.save_ways_back(item, 0).await?;
+            return Err(Stop::fatal(first, note));
         }
+        store.save_ways_back(item, ways_back + 1).await?;
         Err(Stop::Back { stage: Stage::CopyToStaging, note })
     }
 }

@@ -4,6 +4,7 @@
 //! Every run begins from nothing: what an earlier one has left is deleted, and nothing stays half-way, since the object's record
 //! comes last. The tar is asked for by the `ETag` that the item has, so every run reads the same bytes.
 
+mod ends;
 mod manifests;
 mod pass;
 mod records;
@@ -15,6 +16,7 @@ use anyhow::{Context as _, Result};
 use buckets::Staging;
 use digests::Lanes;
 use model::{IngestObject, Provider, StorageOption};
+use pronom::Engine;
 use storage::Bucket;
 use worker::{Done, ItemStage, Stop, Task};
 
@@ -33,15 +35,16 @@ pub struct PreFetch {
     staging: Bucket,
     lanes: Lanes,
     formats: Formats,
+    engine: &'static Engine,
 }
 
 impl PreFetch {
-    /// Starts a thread for each core.
+    /// Starts a thread for each core, and reads the signatures of formats, once per process.
     pub fn new(ground: &Ground, staging: &Staging) -> Result<Self> {
         let staging = ground.storage.bucket(&Provider::Aws, &staging.bucket).context("the staging bucket")?;
         let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let lanes = Lanes::new(cores, HASHED).context("starting the threads that compute digests")?;
-        Ok(Self { ground: ground.clone(), staging, lanes, formats: Formats::new() })
+        Ok(Self { ground: ground.clone(), staging, lanes, formats: Formats::new(), engine: Engine::builtin() })
     }
 }
 

@@ -73,7 +73,7 @@ impl ItemStage for PreservationUploader {
             Copying { staging: self.staging.clone(), targets, refused: self.refused.clone(), lost: lost.clone() };
         let total = u64::try_from(object.file_count).unwrap_or_default();
         files::each(task, total, LIMITS, copying).await?;
-        lost.conclude(task)
+        lost.conclude(task).await
     }
 }
 

@@ -23,8 +23,8 @@ pub struct NoChecksum {
     algorithm: Algorithm,
 }
 
-/// The metadata of a file's object. `bag` is the whole identifier of its object. Its path goes into `bagpath`, or where
-/// white space would not survive the way into `bagpath-encoded`; a reader tries both.
+/// The metadata of a file's object. Its path goes into `bagpath`, or where white space would not survive the way into
+/// `bagpath-encoded`; a reader tries both.
 pub fn metadata(file: &IngestFile, destination: Destination<'_>) -> Result<Metadata, NoChecksum> {
     let digest = |algorithm: Algorithm| match file.checksum(&ChecksumSource::Ingest, &algorithm) {
         Some(checksum) => Ok(checksum.digest.clone()),
@@ -51,9 +51,13 @@ pub fn size(metadata: &Metadata) -> usize {
     metadata.iter().map(|(name, value)| name.len() + value.len()).sum()
 }
 
-/// Whether a text holds white space other than U+0020, which SDKs and servers fold differently when they sign.
+/// Whether a text holds white space other than U+0020, or U+0020 at either end or twice in a row: SDKs and servers fold it
+/// differently when they sign (07 J.74).
 pub fn has_unusual_space(text: &str) -> bool {
     text.chars().any(|c| c.is_whitespace() && c != ' ')
+        || text.starts_with(' ')
+        || text.ends_with(' ')
+        || text.contains("  ")
 }
 
 /// Go's `QueryEscape`: every byte but letters, digits and `-_.~` as `%XX`, and a space as `+`.
@@ -111,8 +115,11 @@ mod tests {
         for provider in [Provider::WasabiOr, Provider::WasabiTx, Provider::WasabiVa] {
             assert_eq!(path_of("data/a  b.txt", Destination::Preservation(&provider)), encoded);
         }
-        let plain = ("bagpath", "data/a  b.txt".to_owned());
-        assert_eq!(path_of("data/a  b.txt", Destination::Preservation(&Provider::Aws)), plain);
+        let plain = ("bagpath", "data/a b .txt".to_owned());
+        assert_eq!(path_of("data/a b .txt", Destination::Preservation(&Provider::Aws)), plain);
+        for path in ["data/a  b.txt", " data/a", "data/a "] {
+            assert_eq!(path_of(path, Destination::Staging).0, "bagpath-encoded", "{path:?}");
+        }
         for space in ['\u{202f}', '\u{2028}', '\u{a0}', '\t', '\u{3000}'] {
             assert_eq!(path_of(&format!("data/a{space}b"), Destination::Staging).0, "bagpath-encoded", "{space:?}");
         }

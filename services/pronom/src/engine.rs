@@ -31,6 +31,11 @@ const TEXT_PUID: &str = "x-fmt/111";
 const ZIP_TRIGGER: &[u8] = b"PK\x03\x04";
 const OLE2_TRIGGER: &[u8] = &[0xD0, 0xCF, 0x11, 0xE0, 0xA1, 0xB1, 0x1A, 0xE1];
 
+/// Whether a file that begins so is a container (ZIP, OLE2), whose format may depend on bytes anywhere in it.
+pub fn is_container(head: &[u8]) -> bool {
+    head.starts_with(ZIP_TRIGGER) || head.starts_with(OLE2_TRIGGER)
+}
+
 /// Knows the formats and their signatures. Made once, used by all threads.
 #[derive(Debug)]
 pub struct Engine {

@@ -36,7 +36,7 @@ mod text;
 
 pub use compile::{CompileError, compile};
 pub use data::DataError;
-pub use engine::{About, Counts, Engine, HEAD, Outcome, Probe, Seen, TAIL};
+pub use engine::{About, Counts, Engine, HEAD, Outcome, Probe, Seen, TAIL, is_container};
 pub use limits::{Limits, Windows};
 pub use report::{Basis, Evidence, Identification, Places, Trouble, Warning, Which};
 pub use specimen::Specimen;

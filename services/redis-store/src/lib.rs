@@ -13,6 +13,7 @@
 //! | `claim:<topic>` | who works on it, ours alone: [`Store::take_claim`] |
 //! | `trouble:<topic>` | [`Trouble`], ours alone |
 //! | `wake:<topic>` | when an item that waits is woken, ours alone: [`Store::save_wake`] |
+//! | `ways_back` | how often it was staged again, ours alone: [`Store::save_ways_back`] |
 //!
 //! What is not there is `None`; an [`Error`] never means that (07 A.11).
 //!
@@ -31,6 +32,7 @@ mod transaction;
 mod trouble;
 mod verdict;
 mod wake;
+mod ways_back;
 
 pub use claim::{ClaimScan, ClaimTaken, Claimant, Claimed};
 pub use error::Error;

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use worker::{Stop, Task};
 
+use super::ends::{Ends, Keeper};
 use super::manifests::Manifest;
 use super::records::Records;
 use super::{PreFetch, failed};
@@ -47,12 +48,19 @@ enum Class {
     Tags,
 }
 
+/// What becomes of a file's bytes while they pass.
+pub(super) struct Passing {
+    pub(super) hashing: Hashing,
+    pub(super) ends: Ends,
+}
+
 struct Pass<'a, S> {
     stage: &'a PreFetch,
     task: &'a Task,
     object: &'a mut IngestObject,
     identifier: String,
     tar: Reader<S>,
+    keeper: Keeper,
     found: Found,
     /// Bytes of the tags so far.
     tags: usize,
@@ -67,7 +75,8 @@ pub(super) async fn read(stage: &PreFetch, task: &Task, object: &mut IngestObjec
     let download = download.map_err(|error| failed(&identifier, &error))?;
     let tar = Reader::new(download.into_stream().boxed(), Limits::default());
     let progress = Progress { item: item.id, size: item.size, read: 0, files: 0, last: Instant::now() };
-    let mut pass = Pass { stage, task, object, identifier, tar, found: Found::default(), tags: 0, progress };
+    let (keeper, found) = (Keeper::new(stage.engine), Found::default());
+    let mut pass = Pass { stage, task, object, identifier, tar, keeper, found, tags: 0, progress };
     pass.through().await?;
     Ok(pass.found)
 }
@@ -81,17 +90,18 @@ where
         while let Some(entry) = self.tar.entry().await.map_err(|error| stop(&self.identifier, error))? {
             let path = names.admit(&entry).map_err(|refusal| refused(&self.identifier, &refusal))?;
             let Some(path) = path else { continue };
-            let mut hashing = self.stage.lanes.start(Algorithms::ALL);
+            let hashing = self.stage.lanes.start(Algorithms::ALL);
+            let mut passing = Passing { hashing, ends: self.keeper.file(entry.size) };
             match self.class(&path) {
-                Class::Plain => self.contents(&mut hashing, None, None).await?,
-                Class::Manifest => self.stage_file(&path, entry.size, &mut hashing, None).await?,
+                Class::Plain => self.contents(&mut passing, None, None).await?,
+                Class::Manifest => self.stage_file(&path, entry.size, &mut passing, None).await?,
                 Class::Tags => {
                     let parser = TagParser::new(&*path, &Syntax::APTRUST);
-                    self.stage_file(&path, entry.size, &mut hashing, Some(parser)).await?;
+                    self.stage_file(&path, entry.size, &mut passing, Some(parser)).await?;
                 }
             }
             let file = self.record(&path, &entry);
-            records.add(file, hashing).await?;
+            records.add(file, passing).await?;
             self.object.file_count += 1;
             self.progress.files += 1;
         }
@@ -144,7 +154,7 @@ where
         &mut self,
         name: &str,
         size: u64,
-        hashing: &mut Hashing,
+        passing: &mut Passing,
         parser: Option<TagParser>,
     ) -> Result<(), Stop> {
         let (sender, mut receiver) = mpsc::channel(AHEAD);
@@ -154,14 +164,14 @@ where
         let (staging, key, identifier) = (&self.stage.staging, PreFetch::key(self.task, name), self.identifier.clone());
         let stored = async { staging.put(&key, bytes, &put).await.map_err(|error| failed(&identifier, &error)) };
         // Where the tar breaks off, its own reason is the one to tell: the upload only misses bytes.
-        tokio::try_join!(self.contents(hashing, Some(sender), parser), stored)?;
+        tokio::try_join!(self.contents(passing, Some(sender), parser), stored)?;
         Ok(())
     }
 
     /// Reads an entry's contents to their end.
     async fn contents(
         &mut self,
-        hashing: &mut Hashing,
+        passing: &mut Passing,
         copy: Option<mpsc::Sender<Bytes>>,
         mut parser: Option<TagParser>,
     ) -> Result<(), Stop> {
@@ -177,7 +187,8 @@ where
                 // An upload that has ended says why by itself.
                 let _ = copy.send(chunk.clone()).await;
             }
-            hashing.update(chunk).await;
+            passing.ends.see(&chunk).await;
+            passing.hashing.update(chunk).await;
         }
         if let Some(parser) = parser {
             let read = parser.finish(|item| keep(&mut self.found.tags, &mut self.tags, item));

@@ -1,17 +1,19 @@
-//! Files whose bytes have passed: their digests are finished and their records saved while the next ones are read, so many of each at
-//! a time.
+//! Files whose bytes have passed: their digests are finished, their formats named and their records saved while the next ones are
+//! read, so many of each at a time.
 
 use std::mem;
 
-use digests::{Digests, Hashing};
+use digests::Digests;
 use model::{Algorithm, ChecksumSource, IngestChecksum, IngestFile, Time};
 use redis_store::Store;
 use tokio::task::{JoinError, JoinSet};
 use worker::{Stop, Task};
 
 use super::PAGE;
+use super::pass::Passing;
+use crate::formats;
 
-/// Files whose digests are being finished. Each has up to 64 KiB of its bytes still to hash.
+/// Files whose digests are being finished. Each has up to 64 KiB of its bytes still to hash, and about as many of its ends.
 const HASHING: usize = 64;
 /// Batches of records on their way to Redis.
 const SAVING: usize = 2;
@@ -32,11 +34,16 @@ impl Records {
     }
 
     /// A file that was read to its end. Waits while too many are on their way.
-    pub(super) async fn add(&mut self, mut file: IngestFile, hashing: Hashing) -> Result<(), Stop> {
+    pub(super) async fn add(&mut self, mut file: IngestFile, passing: Passing) -> Result<(), Stop> {
         while self.hashing.len() >= HASHING {
             self.one_hashed().await?;
         }
         self.hashing.spawn(async move {
+            let Passing { hashing, ends } = passing;
+            if let Some(found) = ends.identify(&formats::name(&file)) {
+                formats::take(&mut file, &found);
+            }
+            drop(ends);
             tell(&mut file, &hashing.finish().await);
             file
         });

@@ -122,14 +122,14 @@ fn by_name() -> (String, FormatSource, String) {
     ("application/binary".to_owned(), FormatSource::ExtensionMap, "extension".to_owned())
 }
 
-/// A document whose parts are neither in its beginning nor in its end.
-fn spread_docx() -> Vec<u8> {
+/// A document whose parts are neither in its beginning nor in its end, with so many bytes before and after them.
+pub(crate) fn spread_docx(padding: usize) -> Vec<u8> {
     let specimen = pronom::Engine::builtin().specimens().find(|specimen| specimen.puid == "fmt/412").unwrap();
     let zip = specimen.content;
     let u32_at = |at: usize| u32::from_le_bytes(zip[at..at + 4].try_into().unwrap());
     let end = zip.windows(4).rposition(|bytes| bytes == b"PK\x05\x06").unwrap();
     let directory = u32_at(end + 16) as usize;
-    let padding = vec![b'.'; 100_000];
+    let padding = vec![b'.'; padding];
     let moved = u32::try_from(4 + padding.len()).unwrap();
     let mut spread = [&zip[..4], &padding, &zip[..directory], &padding].concat();
     let begins = u32::try_from(spread.len()).unwrap();
@@ -158,7 +158,7 @@ async fn formats_are_named_by_bytes_and_otherwise_by_name() {
     place.stage("data/long", &long).await;
     // Upstream leaves this extension, in lower case, alone.
     place.stage("data/picture.tif", b"II*\0\x08\0\0\0\0\0").await;
-    place.stage("data/book.docx", &spread_docx()).await;
+    place.stage("data/book.docx", &spread_docx(100_000)).await;
     let mut done = place.known("data/done.pdf", 9);
     (done.format_identified_by, done.file_format) = (FormatSource::Siegfried, "application/x-done".into());
     let mut unstaged = place.known("data/unchanged.pdf", 9);
@@ -194,7 +194,7 @@ async fn a_file_takes_one_request_or_two_and_a_spread_container_few() {
         place.stage(&format!("data/{number}"), b"%PDF-1.4\n%%EOF").await;
     }
     place.stage("data/long", &[&b"%PDF-1.4\n"[..], &vec![b' '; 200_000], b"%%EOF"].concat()).await;
-    place.stage("data/book.docx", &spread_docx()).await;
+    place.stage("data/book.docx", &spread_docx(100_000)).await;
     place.at_most(20 + 2 + 4);
     place.run(Stage::Store).await;
     assert_eq!(place.file("data/19").await.format_identified_by, FormatSource::Siegfried);

@@ -22,6 +22,7 @@ on_every_server! {
     heartbeats_get_through_while_files_are_saved;
     the_claims_of_all_items_are_listed;
     an_item_that_waits_says_until_when;
+    ways_back_are_counted_with_the_item;
 }
 
 const TOPIC: Topic = Topic::IngestPrefetch;
@@ -213,6 +214,16 @@ async fn the_claims_of_all_items_are_listed(server: Server) {
         .map(|claimed| (claimed.item, claimed.topic, &*claimed.claimant.host, claimed.claimant.is_dead()))
         .collect();
     assert_eq!(seen, [(7, TOPIC, "dead", true), (8, Topic::IngestCleanup, "alive", false)]);
+}
+
+async fn ways_back_are_counted_with_the_item(server: Server) {
+    let (store, mut raw) = (server.store(), server.raw(0).await);
+    assert_eq!(store.ways_back(1).await.unwrap(), 0);
+    store.save_ways_back(1, 2).await.unwrap();
+    assert_eq!(store.ways_back(1).await.unwrap(), 2);
+    assert_eq!(raw.hget::<_, _, u32>(1, "ways_back").await.unwrap(), 2);
+    store.save_ways_back(1, 0).await.unwrap();
+    assert!(!raw.exists::<_, bool>(1).await.unwrap());
 }
 
 async fn an_item_that_waits_says_until_when(server: Server) {
