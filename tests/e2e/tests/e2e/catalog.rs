@@ -1,9 +1,8 @@
 //! The bags of the suite: good ones of every kind, and broken ones that each break one rule, with what the depositor must read.
 
-use digests::Algorithm;
 use model::{StorageOption, bucket::TABLE, note};
 
-use crate::bag::{Bag, digest, payload};
+use crate::bag::{Bag, md5, payload};
 
 /// A tar that must be refused, and the note that says why.
 #[derive(Debug)]
@@ -41,19 +40,18 @@ pub(crate) fn good(run: &str) -> Vec<(String, Bag)> {
     add("btr-wasabi-tx", Bag::btr(&of_run("btr-wasabi-tx"), &StorageOption::WasabiTx));
     add("prefix", standard("prefix", payload()));
     add("prefix-longer", standard("prefix-longer", payload()));
-    let many = (0..120).map(|n| (format!("data/{}/{n}.txt", n % 7), format!("file {n}\n").into_bytes())).collect();
+    let many = (0..120).map(|n| (format!("{}/{n}.txt", n % 7), format!("file {n}\n").into())).collect();
     add("many-files", standard("many-files", many));
     // Above 16 MiB it is sent in parts.
-    let large = (0..17 << 20).map(|n: u32| n.to_le_bytes()[(n % 3) as usize]).collect();
-    add("large-file", standard("large-file", vec![("data/large.bin".to_owned(), large)]));
-    let names = ["data/a b  c.txt", "data/naïve ☃.txt", "data/narrow\u{202f}space.txt", "data/100%+&=?.txt"];
-    let odd = names.map(|path| (path.to_owned(), path.as_bytes().to_owned())).to_vec();
+    let large: Vec<u8> = (0..17 << 20).map(|n: u32| n.to_le_bytes()[(n % 3) as usize]).collect();
+    add("large-file", standard("large-file", vec![("large.bin".to_owned(), large.into())]));
+    let names = ["a b  c.txt", "naïve ☃.txt", "narrow\u{202f}space.txt", "100%+&=?.txt"];
+    let odd = names.map(|path| (path.to_owned(), path.to_owned().into())).to_vec();
     add("odd-names", standard("odd-names", odd.clone()));
     add("odd-names-wasabi", Bag::good(&of_run("odd-names-wasabi"), &StorageOption::WasabiVa, odd));
     let mut lenient = standard("lenient", payload());
     lenient.replace("manifest-md5.txt", "  data/notes.txt", "  *data/notes.txt");
-    lenient.remove("tagmanifest-md5.txt");
-    lenient.remove("tagmanifest-sha256.txt");
+    lenient.parts.list_tags();
     add("lenient", lenient);
     bags
 }
@@ -61,33 +59,28 @@ pub(crate) fn good(run: &str) -> Vec<(String, Bag)> {
 /// Broken bags.
 pub(crate) fn broken(run: &str) -> Vec<Broken> {
     let mut all = Vec::new();
-    let mut add = |word: &'static str, change: &dyn Fn(&mut Bag), note: &dyn Fn(&str) -> String| {
+    let mut add = |word: &'static str, change: &dyn Fn(&mut Bag), note: &dyn Fn(&Bag) -> String| {
         let mut bag = Bag::plain(&format!("{run}-{word}"));
         change(&mut bag);
-        let note = note(&bag.identifier());
-        all.push(Broken { word, tar: bag.tar(), bag, note });
+        let note = note(&bag);
+        all.push(Broken { word, tar: bag.parts.tar(), bag, note });
     };
-    let says = |text: &'static str| move |_: &str| text.to_owned();
-    add("missing-file", &|bag| bag.remove("data/notes.txt"), &|object| {
-        format!("File {object}/data/notes.txt in manifest-md5.txt is missing from bag")
+    let says = |text: &'static str| move |_: &Bag| text.to_owned();
+    add("missing-file", &|bag| bag.parts.remove("data/notes.txt"), &|bag| {
+        format!("File {}/data/notes.txt in manifest-md5.txt is missing from bag", bag.identifier())
     });
-    let was = digest(Algorithm::Md5, &payload()[0].1);
-    let is = digest(Algorithm::Md5, b"other notes");
-    add("wrong-digest", &|bag| bag.set("data/notes.txt", b"other notes"), &|object| {
-        format!("File {object}/data/notes.txt: ingest md5 checksum {is} doesn't match manifest checksum {was}")
+    let (was, is) = (md5(&payload()[0].1), md5(b"other notes"));
+    add("wrong-digest", &|bag| bag.parts.put("data/notes.txt", "other notes"), &|bag| {
+        differs(bag, "data/notes.txt", &is, &was)
     });
-    add("extra-file", &|bag| bag.set("data/extra.txt", b"extra"), &|object| {
-        format!("File {object}/data/extra.txt is not in manifest manifest-md5.txt")
+    add("extra-file", &|bag| bag.parts.put("data/extra.txt", "extra"), &|bag| {
+        format!("File {}/data/extra.txt is not in manifest manifest-md5.txt", bag.identifier())
     });
-    add(
-        "wrong-tag-digest",
-        &|bag| bag.replace("tagmanifest-md5.txt", &digest(Algorithm::Md5, bag_info(bag)), &is),
-        &|object| {
-            let info = digest(Algorithm::Md5, bag_info(&Bag::plain("any")));
-            format!("File {object}/bag-info.txt: ingest md5 checksum {info} doesn't match manifest checksum {is}")
-        },
-    );
-    add("no-bagit", &|bag| bag.remove("bagit.txt"), &says("Missing required tag bagit.txt/BagIt-Version."));
+    let of_info = |bag: &Bag| md5(bag.part("bag-info.txt"));
+    add("wrong-tag-digest", &|bag| bag.replace("tagmanifest-md5.txt", &of_info(bag), &is), &|bag| {
+        differs(bag, "bag-info.txt", &of_info(bag), &is)
+    });
+    add("no-bagit", &|bag| bag.parts.remove("bagit.txt"), &says("Missing required tag bagit.txt/BagIt-Version."));
     add(
         "wrong-version",
         &|bag| bag.replace("bagit.txt", "1.0", "0.96"),
@@ -98,18 +91,18 @@ pub(crate) fn broken(run: &str) -> Vec<Broken> {
     );
     add(
         "fetch",
-        &|bag| bag.set("fetch.txt", b"https://example.edu/x 1 data/x\n"),
+        &|bag| bag.parts.put("fetch.txt", "https://example.edu/x 1 data/x\n"),
         &says("Bag has fetch.txt file which profile does not allow"),
     );
     add(
         "illegal-manifest",
-        &|bag| bag.set("manifest-sha224.txt", b""),
+        &|bag| bag.parts.put("manifest-sha224.txt", ""),
         &says("Bag contains illegal manifest 'sha224'"),
     );
-    add("no-manifest", &|bag| bag.remove("manifest-md5.txt"), &says("Bag is missing required manifest 'md5'"));
+    add("no-manifest", &|bag| bag.parts.remove("manifest-md5.txt"), &says("Bag is missing required manifest 'md5'"));
     add(
         "illegal-tag-manifest",
-        &|bag| bag.set("tagmanifest-sha224.txt", b""),
+        &|bag| bag.parts.put("tagmanifest-sha224.txt", ""),
         &says("Bag contains illegal tag manifest 'sha224'"),
     );
     add(
@@ -125,7 +118,7 @@ pub(crate) fn broken(run: &str) -> Vec<Broken> {
     );
     add(
         "wrong-access",
-        &|bag| bag.replace("aptrust-info.txt", "Consortia", "Hands Off!"),
+        &|bag| bag.replace("aptrust-info.txt", "Institution", "Hands Off!"),
         &says("In file aptrust-info.txt, tag Access has illegal value 'Hands Off!'"),
     );
     add(
@@ -136,7 +129,7 @@ pub(crate) fn broken(run: &str) -> Vec<Broken> {
     add(
         "two-faults",
         &|bag| {
-            bag.replace("aptrust-info.txt", "Consortia", "acksess");
+            bag.replace("aptrust-info.txt", "Institution", "acksess");
             bag.replace("aptrust-info.txt", "Standard", "Cardboard-Box");
         },
         &says(
@@ -148,31 +141,31 @@ pub(crate) fn broken(run: &str) -> Vec<Broken> {
     add(
         "control-character",
         &|bag| {
-            bag.set("data/bell\u{7}.txt", b"bell");
-            let manifest =
-                [bag.part("manifest-md5.txt"), digest(Algorithm::Md5, b"bell").as_bytes(), b"  data/bell\x07.txt\n"]
-                    .concat();
-            bag.set("manifest-md5.txt", &manifest);
-            bag.remove("tagmanifest-md5.txt");
+            bag.parts.put("data/bell\u{7}.txt", "bell");
+            bag.parts.edit("manifest-md5.txt", |text| format!("{text}{}  data/bell\u{7}.txt\n", md5(b"bell")));
+            bag.parts.list_tags();
         },
         &says("File name 'data/bell\u{7}.txt' contains one or more illegal control characters"),
     );
-    let mut tar = |word: &'static str, tar: &dyn Fn(&Bag) -> Vec<u8>, note: &str| {
-        let bag = Bag::plain(&format!("{run}-{word}"));
-        all.push(Broken { word, tar: tar(&bag), bag, note: note.to_owned() });
+    let mut tar = |word: &'static str, tar: &dyn Fn(&mut Bag) -> Vec<u8>, note: &str| {
+        let mut bag = Bag::plain(&format!("{run}-{word}"));
+        all.push(Broken { word, tar: tar(&mut bag), bag, note: note.to_owned() });
     };
     // In the contents of the second file.
-    tar("cut-short", &|bag| bag.tar()[..3 * 512 + 50].to_vec(), note::TRUNCATED_TAR);
+    tar("cut-short", &|bag| bag.parts.tar()[..3 * 512 + 50].to_vec(), note::TRUNCATED_TAR);
     tar("no-tar", &|_| b"PK\x03\x04 it is a zip".repeat(100), note::INVALID_TAR_HEADER);
     tar(
         "no-folder",
-        &|bag| bag.packed(""),
+        &|bag| {
+            bag.parts.top.clear();
+            bag.parts.tar()
+        },
         "Illegal path, 'bagit.txt'. Should start with 'bagit.txt/'. - Bag may be missing \
          top-level directory. See https://aptrust.github.io/userguide/bagging/#aptrust-bagit-specification.",
     );
     all
 }
 
-fn bag_info(bag: &Bag) -> &[u8] {
-    bag.part("bag-info.txt")
+fn differs(bag: &Bag, path: &str, is: &str, listed: &str) -> String {
+    format!("File {}/{path}: ingest md5 checksum {is} doesn't match manifest checksum {listed}", bag.identifier())
 }

@@ -47,7 +47,7 @@ impl Round {
 
     async fn deposit(&self, system: &System) {
         for bag in &self.good {
-            deposit(system, &bag.tar_name(), bag.tar()).await;
+            deposit(system, &bag.tar_name(), bag.parts.tar()).await;
         }
         for broken in &self.broken {
             deposit(system, &broken.bag.tar_name(), broken.tar.clone()).await;

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use digests::{Algorithm, Algorithms, Digests};
 use e2e::System;
-use model::metadata::has_unusual_space;
+use model::metadata::{has_unusual_space, query_escape};
 use model::{EventType, GenericFile, PremisEvent, Stage, State, Status, StorageOption, WorkItem, bucket::TABLE, note};
 use stack::settings::{PRESERVATION_BUCKETS, STAGING_BUCKET, receiving_bucket};
 
-use crate::bag::{Bag, INSTITUTION, encoded};
+use crate::bag::{Bag, INSTITUTION};
 use crate::catalog::Broken;
 
 /// Names of what is counted of events: the type, and the text that tells one from another.
@@ -127,7 +127,7 @@ fn expected<'b>(versions: &[&'b Bag]) -> BTreeMap<&'b str, Expected<'b>> {
     let mut files: BTreeMap<&str, Expected<'_>> = BTreeMap::new();
     for bag in versions {
         for (path, bytes) in bag.preserved() {
-            let listed = if path.starts_with("data/") { bag.manifests.as_slice() } else { &[] };
+            let listed = if path.starts_with("data/") { bag.manifests } else { &[] };
             let file = files.entry(path).or_insert(Expected { bytes: &[], stored: Vec::new() });
             if file.stored.is_empty() || file.bytes != bytes {
                 file.bytes = bytes;
@@ -203,7 +203,7 @@ async fn copies(system: &System, file: &GenericFile, expected: &Expected<'_>, ob
     for (bucket, is_wasabi) in buckets {
         let stat = system.bucket(bucket).stat(&file.uuid).await.unwrap();
         let bagpath = if is_wasabi || has_unusual_space(path) {
-            ("bagpath-encoded", encoded(path))
+            ("bagpath-encoded", query_escape(path))
         } else {
             ("bagpath", path.to_owned())
         };

@@ -15,14 +15,14 @@ const PRE_FETCH: &str = "ingest_pre_fetch";
 pub(crate) async fn of_two_versions_at_once_the_newer_one_is_ingested(system: &mut System, run: &str) {
     let bag = |text: &str| {
         let mut payload = payload();
-        text.as_bytes().clone_into(&mut payload[0].1);
+        payload[0].1 = text.to_owned().into();
         Bag::good(&format!("{run}-twice"), &StorageOption::Standard, payload)
     };
     let (first, second) = (bag("The first version.\n"), bag("The second version.\n"));
     let name = first.tar_name();
     system.stop_service(PRE_FETCH).await.unwrap();
     for (number, version) in [&first, &second].into_iter().enumerate() {
-        deposit(system, &name, version.tar()).await;
+        deposit(system, &name, version.parts.tar()).await;
         until("the bucket reader to see a version", async || match system.items(&name).await.unwrap() {
             items if items.len() > number => Ok(()),
             items => Err(items),
@@ -49,14 +49,14 @@ pub(crate) async fn of_two_versions_at_once_the_newer_one_is_ingested(system: &m
 /// The same bytes come again while their object is there: nothing is done, and the tar stays.
 pub(crate) async fn an_identical_tar_is_left_alone(system: &mut System, run: &str, ingested: &Bag) {
     let name = ingested.tar_name();
-    deposit(system, &name, ingested.tar()).await;
+    deposit(system, &name, ingested.parts.tar()).await;
     // When this one is through, the bucket reader has seen the other.
     let witness = Bag::good(&format!("{run}-witness"), &StorageOption::Standard, payload());
-    deposit(system, &witness.tar_name(), witness.tar()).await;
+    deposit(system, &witness.tar_name(), witness.parts.tar()).await;
     settled(system, &[(witness.tar_name(), 1)], PATIENCE).await;
     expect::preserved(system, &[&witness], Road::Smooth).await;
     assert_eq!(system.items(&name).await.unwrap().len(), 1);
     let receiving = receiving_bucket(INSTITUTION);
-    assert!(system.bytes(&receiving, &name).await.unwrap() == ingested.tar());
+    assert!(system.bytes(&receiving, &name).await.unwrap() == ingested.parts.tar());
     system.bucket(&receiving).delete(&name).await.unwrap();
 }

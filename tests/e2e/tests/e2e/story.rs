@@ -9,7 +9,7 @@ use model::{StorageOption, WorkItem};
 use stack::settings::receiving_bucket;
 use tokio::time::{Instant, sleep};
 
-use crate::bag::{Bag, INSTITUTION, payload};
+use crate::bag::{Bag, INSTITUTION, Payload, payload};
 use crate::catalog::{self, Broken};
 
 /// How long bags may take, all together. Those that take longer fail their own tests.
@@ -78,8 +78,9 @@ impl Story {
             self.told = Chapter::Ingests;
             let cast = Arc::clone(&self.cast);
             let system = self.system().await;
-            let good = cast.good.iter().map(|(_, bag)| (bag.tar_name(), bag.tar()));
-            let firsts = cast.renewed.iter().map(|renewed| (renewed.versions[0].tar_name(), renewed.versions[0].tar()));
+            let good = cast.good.iter().map(|(_, bag)| (bag.tar_name(), bag.parts.tar()));
+            let firsts =
+                cast.renewed.iter().map(|renewed| (renewed.versions[0].tar_name(), renewed.versions[0].parts.tar()));
             let broken = cast.broken.iter().map(|broken| (broken.bag.tar_name(), broken.tar.clone()));
             let mut wanted = Vec::new();
             for (name, tar) in good.chain(firsts).chain(broken) {
@@ -102,7 +103,7 @@ impl Story {
             for version in 1.. {
                 let mut wanted = Vec::new();
                 for bag in cast.renewed.iter().filter_map(|renewed| renewed.versions.get(version)) {
-                    deposit(system, &bag.tar_name(), bag.tar()).await;
+                    deposit(system, &bag.tar_name(), bag.parts.tar()).await;
                     wanted.push((bag.tar_name(), version + 1));
                 }
                 if wanted.is_empty() {
@@ -118,17 +119,17 @@ impl Story {
 /// Some bags, and their newer versions.
 fn renewed(run: &str) -> Vec<Renewed> {
     let bag = |word: &str, option, payload| Bag::good(&format!("{run}-{word}"), option, payload);
-    let changed = |change: fn(&mut Vec<(String, Vec<u8>)>)| {
+    let changed = |change: fn(&mut Payload)| {
         let mut payload = payload();
         change(&mut payload);
         payload
     };
     let second = changed(|payload| {
-        payload[0].1 = b"The notes were rewritten.\n".to_vec();
+        payload[0].1 = "The notes were rewritten.\n".into();
         payload.remove(1);
-        payload.push(("data/new.txt".to_owned(), b"This one is new.\n".to_vec()));
+        payload.push(("new.txt".to_owned(), "This one is new.\n".into()));
     });
-    let third = changed(|payload| payload[0].1 = b"The notes were rewritten once more.\n".to_vec());
+    let third = changed(|payload| payload[0].1 = "The notes were rewritten once more.\n".into());
     let standard = &StorageOption::Standard;
     let versions = |word: &'static str, versions: Vec<Bag>| Renewed { word, versions };
     vec![
@@ -145,8 +146,7 @@ fn renewed(run: &str) -> Vec<Renewed> {
             vec![bag("tag", standard, payload()), {
                 let mut newer = bag("tag", standard, payload());
                 newer.replace("bag-info.txt", "sender-1", "sender-2");
-                newer.remove("tagmanifest-md5.txt");
-                newer.remove("tagmanifest-sha256.txt");
+                newer.parts.list_tags();
                 newer
             }],
         ),
