@@ -40,7 +40,7 @@ pub(crate) fn good(run: &str) -> Vec<(String, Bag)> {
     add("btr-wasabi-tx", Bag::btr(&of_run("btr-wasabi-tx"), &StorageOption::WasabiTx));
     add("prefix", standard("prefix", payload()));
     add("prefix-longer", standard("prefix-longer", payload()));
-    let many = (0..120).map(|n| (format!("{}/{n}.txt", n % 7), format!("file {n}\n").into())).collect();
+    let many = (0..60).map(|n| (format!("{}/{n}.txt", n % 7), format!("file {n}\n").into())).collect();
     add("many-files", standard("many-files", many));
     // Above 16 MiB it is sent in parts.
     let large: Vec<u8> = (0..17 << 20).map(|n: u32| n.to_le_bytes()[(n % 3) as usize]).collect();

@@ -100,7 +100,7 @@ fn reingests(trials: &mut Trials, cast: &Arc<Cast>) {
     });
     let cast = Arc::clone(cast);
     trials.add("reingest::an_identical_tar_is_left_alone", async move |story| {
-        reingest::an_identical_tar_is_left_alone(story.ingests().await, &cast.run, &cast.good[0].1).await;
+        reingest::an_identical_tar_is_left_alone(story.reingests().await, cast.identical()).await;
     });
 }
 
@@ -113,7 +113,7 @@ fn afterwards(trials: &mut Trials, cast: &Arc<Cast>) {
     });
     let cast = Arc::clone(cast);
     trials.add("afterwards::receiving_holds_what_was_refused", async move |story| {
-        let kept = cast.broken.iter().map(|broken| broken.bag.tar_name());
+        let kept = cast.broken.iter().map(|broken| broken.bag.tar_name()).chain([cast.identical().tar_name()]);
         afterwards::receiving_holds(story.reingests().await, &cast.run, kept).await;
     });
     trials.add("afterwards::preservation_holds_what_the_registry_knows", async |story| {
