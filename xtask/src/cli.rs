@@ -79,7 +79,7 @@ pub enum Command {
     /// Point the template at the images of one release, and change nothing else in it.
     #[command(after_help = update_template::UPDATE_TEMPLATE_HELP)]
     UpdateTemplate(UpdateTemplate),
-    /// Run every test stage: lint, unit, integration.
+    /// Run every test stage: lint, unit, integration, e2e.
     #[command(after_help = TEST_ALL_EXAMPLES)]
     TestAll(TestAll),
     /// Bring the template's release to an environment, watched and verified.
@@ -178,7 +178,7 @@ pub struct Release {
 
 #[derive(Args, Debug)]
 pub struct TestAll {
-    /// Only these stages, comma-separated: lint, unit, integration. The report says that it is not the whole.
+    /// Only these stages, comma-separated: lint, unit, integration, e2e. The report says that it is not the whole.
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_enum)]
     pub stage: Vec<Stage>,
     /// Only tests whose name contains this.
@@ -187,6 +187,9 @@ pub struct TestAll {
     /// Only the tests that failed in the last run.
     #[arg(long, conflicts_with = "filter")]
     pub failed: bool,
+    /// Run e2e on real servers from PATH (redis-server, weed, nsqd, nsqlookupd) and the Registry that REGISTRY_URL names, else ours.
+    #[arg(long)]
+    pub real: bool,
     /// Go on with the next stage after one failed.
     #[arg(long)]
     pub keep_going: bool,
@@ -211,6 +214,7 @@ pub enum Stage {
     Lint,
     Unit,
     Integration,
+    E2e,
 }
 
 #[derive(Args, Debug)]
@@ -244,9 +248,11 @@ Examples:
   cargo xtask test-all                     everything; a test that lacks a program says so and is listed as skipped
   cargo xtask test-all --stage unit --filter tag
   cargo xtask test-all --failed            again what failed last
+  cargo xtask test-all --real              as demo and prod want it: e2e on real servers
+  E2E_KILLS=200 E2E_OUTAGES=20 cargo xtask test-all --stage e2e    the long form of the faults; E2E_SEED repeats one
 
-The report is target/xtask/test-all/test-report.json. Exit codes: 0 every stage ran and passed; 1 a test failed or a
-stage ran none; 4 tool missing; 7 time limit; 8 another test run is going on; 130, 143 interrupted.";
+With --real, REGISTRY_USER and REGISTRY_KEY let in to the Registry that REGISTRY_URL names. The report is target/xtask/test-all/test-report.json. Exit codes: 0 every stage ran and passed; 1 a test failed or a
+stage ran none; 4 a tool is missing, with --real a server; 7 time limit; 8 another test run is going on; 130, 143 interrupted.";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:

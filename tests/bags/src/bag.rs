@@ -19,7 +19,7 @@ pub struct Bag {
 /// The files of a bag, which need not fit together.
 #[derive(Debug, Clone)]
 pub struct Parts {
-    /// The folder at the top of the tar.
+    /// The folder at the top of the tar; there is none if it is empty.
     pub top: String,
     /// By their paths in the bag, in the order in which they are written.
     pub files: Vec<(String, Bytes)>,
@@ -154,7 +154,7 @@ impl Parts {
         let modified = OffsetDateTime::from_unix_timestamp(1_704_067_200).expect("a time");
         let (mut writer, mut tar) = (tarball::Writer::default(), Vec::new());
         for (path, contents) in &self.files {
-            let name = format!("{}/{path}", self.top);
+            let name = if self.top.is_empty() { path.clone() } else { format!("{}/{path}", self.top) };
             let header = tarball::Header::file(&name, contents.len() as u64, modified).expect("a name for a tar");
             tar.extend_from_slice(&writer.entry(&header).expect("the sizes are those of the contents"));
             writer.data(contents).expect("the sizes are those of the contents");
