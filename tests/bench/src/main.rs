@@ -18,6 +18,7 @@ use anyhow::{Context as _, Result};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
 use bag::Bag;
 use report::{Format, Round};
@@ -41,12 +42,15 @@ struct Arguments {
     /// Milliseconds that S3 takes more for each request.
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     latency: Vec<u64>,
-    /// The last service to measure.
-    #[arg(long, value_name = "SERVICE", default_value = SERVICES[SERVICES.len() - 1], value_parser = SERVICES)]
-    until: String,
+    /// The last service to measure, or a part of its name.
+    #[arg(long, value_name = "SERVICE", default_value = "cleanup", value_parser = service)]
+    until: &'static str,
     /// Where the bag and the servers' data go; all of it is gone at the end.
     #[arg(long, value_name = "FOLDER")]
     below: PathBuf,
+    /// Give up after so many seconds.
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
     /// Records, a line each on stdout.
     #[arg(long)]
     json: bool,
@@ -55,7 +59,15 @@ struct Arguments {
     quiet: bool,
 }
 
-/// Of signals, as xtask has them.
+fn service(part: &str) -> Result<&'static str, String> {
+    match SERVICES.iter().filter(|name| name.contains(part)).collect::<Vec<_>>()[..] {
+        [name] => Ok(name),
+        _ => Err(format!("it is part of one of these: {}", SERVICES.join(", "))),
+    }
+}
+
+/// Exit codes of xtask.
+const TIMED_OUT: u8 = 7;
 const INTERRUPTED: u8 = 130;
 const TERMINATED: u8 = 143;
 
@@ -70,11 +82,21 @@ async fn main() -> ExitCode {
         (Ok(interrupt), Ok(terminate)) => (interrupt, terminate),
         (Err(error), _) | (_, Err(error)) => return failed(&error.into()),
     };
+    let limit = async {
+        match arguments.timeout {
+            Some(seconds) => sleep(Duration::from_secs(seconds)).await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         ended = run(&arguments) => match ended {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => failed(&error),
         },
+        () = limit => {
+            tell("preserv-bench: the time limit ran out");
+            TIMED_OUT.into()
+        }
         _ = interrupt.recv() => INTERRUPTED.into(),
         _ = terminate.recv() => TERMINATED.into(),
     }
@@ -107,7 +129,7 @@ async fn run(arguments: &Arguments) -> Result<()> {
             let each = |one: &Figures| {
                 narrate(&format!("{milliseconds} ms, {name}: {} {:.2} s", one.service, one.seconds));
             };
-            stages::measure(programs, folder.path(), &bag, latency, &arguments.until, each).await
+            stages::measure(programs, folder.path(), &bag, latency, arguments.until, each).await
         };
         let ours = system("ours", &arguments.programs).await?;
         let file_by_file = if size <= file_by_file::LARGEST {
