@@ -16,7 +16,8 @@ const PACKAGE: &str = "bench";
 const PROGRAM: &str = "preserv-bench";
 /// The packages that the first compilation goes through, for the progress bar.
 const PACKAGES: u64 = 330;
-const NOTICE: &str = "Compiling the services and the embedded servers as they ship. Once; it takes five minutes on two cores.";
+const NOTICE: &str =
+    "Compiling the services and the embedded servers as they ship. Once; it takes five minutes on two cores.";
 
 pub(crate) fn run(args: &Bench, global: &Global, ui: &Ui) -> Result<Exit> {
     let catalog = Catalog::load()?;

@@ -77,10 +77,7 @@ enum Request {
 const STAGES: [(&str, &[Request]); 5] = [
     ("ingest_staging_uploader", &[Request::Stage]),
     ("ingest_format_identifier", &[Request::ReadStaged]),
-    (
-        "ingest_preservation_uploader",
-        &[Request::CopyHere, Request::SeeStaged, Request::ReadStaged, Request::SendFar],
-    ),
+    ("ingest_preservation_uploader", &[Request::CopyHere, Request::SeeStaged, Request::ReadStaged, Request::SendFar]),
     ("ingest_preservation_verifier", &[Request::SeeHere, Request::SeeFar]),
     ("ingest_cleanup", &[Request::DeleteStaged]),
 ];

@@ -40,7 +40,7 @@ struct Arguments {
     #[arg(long, value_name = "BYTES")]
     size: u64,
     /// Milliseconds that S3 takes more for each request.
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', required = true)]
     latency: Vec<u64>,
     /// The last service to measure, or a part of its name.
     #[arg(long, value_name = "SERVICE", default_value = "cleanup", value_parser = service)]
@@ -74,7 +74,8 @@ const TERMINATED: u8 = 143;
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let log = tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(tracing_subscriber::filter::LevelFilter::WARN);
+    let log =
+        tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(tracing_subscriber::filter::LevelFilter::WARN);
     log.with_target(false).init();
     // For the client of S3. It fails only if there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -23,3 +23,19 @@ impl Requests {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_operation_is_counted_by_itself() {
+        let requests = Requests::default();
+        for (method, uri) in [("PUT", "/b/k"), ("GET", "/b/k"), ("GET", "/b/k"), ("PATCH", "/b/k")] {
+            let request = hyper::Request::builder().method(method).uri(uri).body(()).unwrap();
+            requests.count(&request.into_parts().0);
+        }
+        let counted: Vec<(Operation, u64)> = requests.counts().into_iter().collect();
+        assert_eq!(counted, [(Operation::GetObject, 2), (Operation::PutObject, 1)]);
+    }
+}
