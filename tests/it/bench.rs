@@ -46,7 +46,20 @@ fn each_stage_is_measured_and_its_requests_are_counted() {
 #[test]
 fn an_unknown_service_is_a_usage_error() {
     let output = Command::new(program("preserv-bench"))
-        .args(["--programs", ".", "--below", ".", "--files", "1", "--size", "1", "--latency", "0", "--until", "preservation"])
+        .args([
+            "--programs",
+            ".",
+            "--below",
+            ".",
+            "--files",
+            "1",
+            "--size",
+            "1",
+            "--latency",
+            "0",
+            "--until",
+            "preservation",
+        ])
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(2));

@@ -12,7 +12,7 @@ use tar::Header;
 
 /// So much of a file, in bytes, is unlike every other file; the rest is zeros, which take no room.
 const OWN: u64 = 4 << 10;
-const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 /// Files in one folder of the bag.
 const FOLDER: u64 = 1000;
 /// Tar's unit.

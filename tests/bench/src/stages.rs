@@ -36,7 +36,7 @@ pub(crate) const SERVICES: [&str; 10] = [
 /// Lines of this file beside other executables are added to the settings.
 const MORE_SETTINGS: &str = "settings.env";
 const INSTITUTION: &str = "test.edu";
-/// How often the WorkItem is looked at.
+/// How often the WorkItem is looked at. A stage that begins and ends between two looks took at most this.
 const LOOK: Duration = Duration::from_millis(2);
 /// How long a service may take to take up the item.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -148,7 +148,7 @@ async fn pass(stack: &Stack, worker: &mut Worker, item: Option<i64>) -> Result<P
             "Started" => {}
             "Pending" if now.stage == *stage => {}
             "Pending" | "Success" => {
-                let time = begun.map_or(Duration::ZERO, |(at, _)| at.elapsed());
+                let time = begun.map_or(LOOK, |(at, _)| at.elapsed());
                 return Ok(Passed { item, time });
             }
             status => bail!("the item is {status}: {}{}", now.note, worker.said()),
