@@ -6,6 +6,7 @@
     reason = "a test that cannot go on panics, and says why it was skipped"
 )]
 
+mod bench;
 mod cli;
 mod completions;
 mod demo;

@@ -54,11 +54,37 @@ pub(crate) fn command() -> Process {
     Process::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
+/// How programs are built that other commands run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// Soon, and with checks.
+    Development,
+    /// As what ships is.
+    Shipped,
+}
+
+impl Profile {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Development => "dev",
+            Self::Shipped => PROFILE,
+        }
+    }
+
+    /// Where they are, below cargo's folder.
+    pub(crate) fn folder(self) -> &'static str {
+        match self {
+            Self::Development => "debug",
+            Self::Shipped => PROFILE,
+        }
+    }
+}
+
 /// Builds programs that other commands run, showing how far it is; `expected` is how many packages that compiles.
-pub(crate) fn build_visibly(packages: &[&str], expected: u64, ui: &Ui) -> Result<()> {
+pub(crate) fn build_visibly(profile: Profile, packages: &[&str], expected: u64, ui: &Ui) -> Result<()> {
     let progress = ui.progress("compiling", expected);
     let mut done = 0;
-    let finished = build_command(packages).lines(|stream, line| {
+    let finished = build_command(profile, packages).lines(|stream, line| {
         if let Some(package) = line.trim_start().strip_prefix("Compiling ").filter(|_| stream == Stream::Err) {
             done += 1;
             progress.set(done, expected, package);
@@ -68,12 +94,13 @@ pub(crate) fn build_visibly(packages: &[&str], expected: u64, ui: &Ui) -> Result
 }
 
 /// The same where there is next to nothing to build.
-pub(crate) fn build_quietly(packages: &[&str]) -> Result<()> {
-    built(packages, &build_command(packages).args(["--quiet"]).run()?)
+pub(crate) fn build_quietly(profile: Profile, packages: &[&str]) -> Result<()> {
+    built(packages, &build_command(profile, packages).args(["--quiet"]).run()?)
 }
 
-fn build_command(packages: &[&str]) -> Process {
-    command().args(["build"]).args(packages.iter().flat_map(|package| ["--package", package]))
+fn build_command(profile: Profile, packages: &[&str]) -> Process {
+    let command = command().args(["build", "--profile", profile.name()]);
+    command.args(packages.iter().flat_map(|package| ["--package", package]))
 }
 
 /// A compile error is told with our exit code and record.

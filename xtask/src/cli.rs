@@ -100,6 +100,9 @@ pub enum Command {
     /// See bags preserved: made ones, your own, or a folder of yours; then a report of what is stored where.
     #[command(after_help = demo::DEMO_NOTES)]
     Demo(demo::Demo),
+    /// Measure how fast ingest is, beside work that goes file by file.
+    #[command(after_help = BENCH_NOTES)]
+    Bench(Bench),
     /// See a release, a deployment and a rollback happen, with a simulated AWS and no account.
     #[command(after_help = REHEARSE_NOTES)]
     Rehearse,
@@ -131,6 +134,7 @@ impl Command {
             Command::Logs(_) => "logs",
             Command::Up(_) => "up",
             Command::Demo(_) => "demo",
+            Command::Bench(_) => "bench",
             Command::Rehearse => "rehearse",
             Command::Identify(_) => "identify",
             Command::Signatures(_) => "signatures",
@@ -230,6 +234,37 @@ pub struct Up {
     pub fixed_ports: bool,
 }
 
+#[derive(Args, Debug)]
+pub struct Bench {
+    /// Files of the bag that is made.
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub files: u64,
+    /// Their size: a number of bytes, or one with K, M or G. All but the first 4 KiB are zeros.
+    #[arg(long, value_name = "SIZE", default_value = "1K", value_parser = bytes)]
+    pub size: u64,
+    /// Comma-separated list of milliseconds that S3 takes more for each request.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "0,5,20")]
+    pub latency: Vec<u64>,
+    /// Stop after this service; a part of its name will do, such as staging.
+    #[arg(long, value_name = "SERVICE")]
+    pub until: Option<String>,
+    /// Measure executables of the same names in this folder too. Lines of a file settings.env there are added to their settings.
+    #[arg(long, value_name = "FOLDER")]
+    pub beside: Option<PathBuf>,
+}
+
+/// A number of bytes, such as `4K`.
+fn bytes(text: &str) -> Result<u64, String> {
+    let (number, unit) = match text.strip_suffix(['K', 'M', 'G']) {
+        Some(number) if text.ends_with('K') => (number, 1 << 10),
+        Some(number) if text.ends_with('M') => (number, 1 << 20),
+        Some(number) => (number, 1 << 30),
+        None => (text, 1),
+    };
+    let number: u64 = number.parse().map_err(|_| "give a number of bytes, such as 512, 4K, 20M or 1G".to_owned())?;
+    number.checked_mul(unit).ok_or_else(|| "no file is that large".to_owned())
+}
+
 const RELEASE_EXAMPLES: &str = "\
 Examples:
   cargo xtask release                                  build, check, push docker.io/aptrust/<service>:<commit>-<branch>
@@ -271,6 +306,19 @@ cd there and set APT_ENV=dev. Ctrl-C ends it. The first use compiles the servers
 
 Exit codes: 0 ended by Ctrl-C, SIGTERM or the time limit; 1 a server could not start; 2 usage.";
 
+const BENCH_NOTES: &str = "\
+Examples:
+  cargo xtask bench                                          2,000 files of 1 KiB, S3 with 0, 5 and 20 ms more a request
+  cargo xtask bench --files 1 --size 1G --latency 0          one large file
+  cargo xtask bench --files 100000 --size 64 --until staging a bag of many files, through the first stages
+  cargo xtask bench --beside ~/go/bin                        and another system's services, in the same run
+
+Each service runs alone, as it ships, on embedded servers. `1 by 1` and `times` tell how many times as long upstream's requests take
+when they are made one after the other, and how many times as long the other system takes. Trust these, not the seconds.
+The first use compiles the services as they ship: five minutes on two cores.
+
+Exit codes: 0 measured; 1 a stage failed; 2 usage; 7 time limit; 130, 143 interrupted.";
+
 const REHEARSE_NOTES: &str = "\
 It releases HEAD into OCI layouts, pins a copy of the template, deploys it to the simulator tests/aws-sim, and then a
 release that fails and is rolled back. Everything happens in a clone below target/xtask/rehearse. The first use compiles
@@ -287,5 +335,11 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(["512", "4K", "20M", "1G"].map(bytes), [512, 4 << 10, 20 << 20, 1 << 30].map(Ok));
+        assert!(["", "K", "1T", "-1", "99999999999G"].iter().all(|text| bytes(text).is_err()));
     }
 }

@@ -54,7 +54,7 @@ pub fn usage(error: &clap::Error) -> Exit {
 /// What one wants to do, and the commands that do it. A test sees that each command stands here once.
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Try it", &["demo", "up", "rehearse"]),
-    ("Test it", &["test-all"]),
+    ("Test it", &["test-all", "bench"]),
     ("Ship it", &["release", "update-template", "deploy", "rollback"]),
     ("Look after it", &["status", "logs", "identify", "signatures", "doctor", "completions"]),
 ];

@@ -5,6 +5,7 @@
 //! What is public serves the programs beside it: `xtask-deploy`, because the AWS SDK takes minutes to compile,
 //! `xtask-identify`, because of the signatures, and `preserv-demo`, because of both and the embedded servers.
 
+mod bench;
 mod cargo;
 pub mod catalog;
 pub mod cli;
@@ -53,6 +54,7 @@ pub fn main() -> ExitCode {
         Command::TestAll(args) => test_all::run(&args, cli.global.dry_run, &ui),
         Command::Up(args) => up::run(&args, &cli.global, &ui),
         Command::Demo(args) => demo::hand_over(&args, cli.global.dry_run, &ui),
+        Command::Bench(args) => bench::run(&args, &cli.global, &ui),
         Command::Rehearse => rehearse::run(cli.global.dry_run, &ui),
         Command::Doctor => doctor::run(&ui),
         Command::Deploy(_) | Command::Status(_) | Command::Rollback(_) | Command::Logs(_) => deploy::hand_over(&ui),

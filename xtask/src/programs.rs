@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::cargo;
+use crate::cargo::{self, Profile};
 use crate::catalog::Catalog;
 use crate::ui::Ui;
 
@@ -28,15 +28,24 @@ pub(crate) struct Programs<'a> {
 impl Programs<'_> {
     /// The folder in which they are, compiled.
     pub(crate) fn compile(&self, catalog: &Catalog, ui: &Ui) -> Result<PathBuf> {
+        self.compile_for(Profile::Development, catalog, ui)
+    }
+
+    /// The same, but optimised as a release is.
+    pub(crate) fn compile_as_shipped(&self, catalog: &Catalog, ui: &Ui) -> Result<PathBuf> {
+        self.compile_for(Profile::Shipped, catalog, ui)
+    }
+
+    fn compile_for(&self, profile: Profile, catalog: &Catalog, ui: &Ui) -> Result<PathBuf> {
         if let Some(folder) = std::env::var_os(COMPILED) {
             return Ok(folder.into());
         }
-        let folder = folder(catalog);
+        let folder = catalog.target.join(profile.folder());
         if folder.join(self.known_by).exists() {
-            cargo::build_quietly(self.packages)?;
+            cargo::build_quietly(profile, self.packages)?;
         } else {
             ui.say(self.notice);
-            cargo::build_visibly(self.packages, self.expected, ui)?;
+            cargo::build_visibly(profile, self.packages, self.expected, ui)?;
         }
         Ok(folder)
     }
@@ -44,5 +53,5 @@ impl Programs<'_> {
 
 /// Where cargo puts programs for this machine.
 pub(crate) fn folder(catalog: &Catalog) -> PathBuf {
-    catalog.target.join("debug")
+    catalog.target.join(Profile::Development.folder())
 }
