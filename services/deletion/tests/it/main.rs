@@ -1,0 +1,1 @@
+//! Deletion against embedded servers.
