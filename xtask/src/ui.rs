@@ -161,9 +161,7 @@ impl Ui {
         };
         if let Err(error) = outcome {
             let mut text = format!("{} {error:#}", self.paint(Paint::Red, "error:"));
-            if let Some(next) = error.chain().find_map(|cause| cause.downcast_ref::<Stop>()).map(Stop::next)
-                && !next.is_empty()
-            {
+            if let Some(next) = Stop::next(error) {
                 let _ = write!(text, "\n{} {next}", self.paint(Paint::Bold, "next:"));
             }
             if let Some(folder) = lock(&self.files).as_ref().map(|files| files.folder.clone()) {
