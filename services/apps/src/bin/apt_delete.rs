@@ -5,7 +5,6 @@
 use std::process::ExitCode;
 
 use buckets::Preservation;
-use deletion::Deleter;
 use worker::settings::{EndToEnd, Retention};
 use worker::{ItemWorker, Program, Rules, Stage};
 
@@ -13,7 +12,7 @@ const PROGRAM: Program<ItemWorker, (Preservation, Retention, EndToEnd)> = Progra
     name: env!("CARGO_BIN_NAME"),
     about: "Deletes a file or an object from preservation storage and marks it deleted in Registry.",
     kind: ItemWorker::new(Rules::deletion()),
-    stage: Stage::Run(|context| Box::pin(Deleter::serve(context))),
+    stage: Stage::Unfinished,
 };
 
 fn main() -> ExitCode {

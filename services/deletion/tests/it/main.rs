@@ -1,1 +1,0 @@
-//! Deletion against embedded servers.
