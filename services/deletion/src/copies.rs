@@ -90,11 +90,10 @@ async fn empty(copies: Vec<Copy>) -> Vec<(usize, Left)> {
         async move {
             let left = match (copy.bucket.find(&copy.key).await, reason) {
                 (Ok(None), _) => return None,
-                (Ok(Some(_)), Some(reason)) => reason,
+                (_, Some(reason)) => reason,
                 (Ok(Some(_)), None) => {
                     Left::Failed(format!("{}/{} is still there after its deletion", copy.bucket.name(), copy.key))
                 }
-                (Err(_), Some(reason)) => reason,
                 (Err(error), None) => left(&copy.bucket, &error),
             };
             Some((copy.file, left))

@@ -106,7 +106,7 @@ impl Checker {
             Err(error) if error.is_not_found() => return Ok(Checked::Nothing("Registry has no such file".to_owned())),
             Err(error) => return Err(error.into()),
         };
-        if let Some(reason) = self.unfit(&file) {
+        if let Some(reason) = unfit(&file) {
             return Ok(Checked::Nothing(reason));
         }
         let Some((best, url)) = self.buckets.best_copy(file.storage_records.iter().map(|record| record.url.as_str()))
@@ -136,21 +136,6 @@ impl Checker {
             self.registry.create_event_once(&event).await.context("recording the fixity check")?;
         }
         Ok(Checked::Recorded)
-    }
-
-    /// Why a file is not to be read.
-    fn unfit(&self, file: &GenericFile) -> Option<String> {
-        let GenericFile { id, identifier, .. } = file;
-        if file.state == State::Deleted {
-            return Some(format!("{identifier} ({id}) is deleted"));
-        }
-        if file.storage_option.as_str().starts_with("Glacier") {
-            return Some(format!("Skipping file {identifier} because it's Glacier-only"));
-        }
-        if file.latest_checksum(&Algorithm::Sha256).is_none() {
-            return Some(format!("cannot find latest sha256 checksum for file {identifier} ({id})"));
-        }
-        None
     }
 
     fn due_before(&self) -> OffsetDateTime {
@@ -265,4 +250,19 @@ impl Handler for Checker {
 fn copies_are_due(done: &[PremisEvent], url: &str) -> bool {
     let at = [format!(" at {url}: "), format!(" at {url}. ")];
     !done.iter().any(|event| at.iter().any(|at| event.outcome_information.contains(at)))
+}
+
+/// Why a file is not to be read.
+fn unfit(file: &GenericFile) -> Option<String> {
+    let GenericFile { id, identifier, .. } = file;
+    if file.state == State::Deleted {
+        return Some(format!("{identifier} ({id}) is deleted"));
+    }
+    if file.storage_option.as_str().starts_with("Glacier") {
+        return Some(format!("Skipping file {identifier} because it's Glacier-only"));
+    }
+    if file.latest_checksum(&Algorithm::Sha256).is_none() {
+        return Some(format!("cannot find latest sha256 checksum for file {identifier} ({id})"));
+    }
+    None
 }
