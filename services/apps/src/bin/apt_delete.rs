@@ -12,7 +12,7 @@ const PROGRAM: Program<ItemWorker, (Preservation, Retention, EndToEnd)> = Progra
     name: env!("CARGO_BIN_NAME"),
     about: "Deletes a file or an object from preservation storage and marks it deleted in Registry.",
     kind: ItemWorker::new(Rules::deletion()),
-    stage: Stage::Unfinished,
+    stage: Stage::Run(|context| Box::pin(deletion::Deleter::serve(context))),
 };
 
 fn main() -> ExitCode {
