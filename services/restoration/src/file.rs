@@ -32,7 +32,7 @@ impl ItemStage for FileRestorer {
         if self.end_to_end == EndToEnd::On {
             task.announce_end(e2e::RESTORATION, task.item.id.to_string());
         }
-        task.until_cancelled(self.restore(task)).await?
+        Box::pin(task.until_cancelled(self.restore(task))).await?
     }
 }
 

@@ -1,4 +1,4 @@
-//! What depositors get back (03-restore-delete-fixity §2 to §4): whole bags, single files, and files out of Glacier. A module each
+//! What depositors get back (03-restore-delete-fixity §2 and §3): whole bags and single files. A module each
 //! that reads as the algorithm from top to bottom; what they stand on is [`Ground`], how a file is read from the best of its copies
 //! `contents`.
 //!

@@ -96,13 +96,11 @@ impl Ahead {
             }
             // An empty file takes a little too. The order of files is that of their room, so that the first has it.
             let bytes = u32::try_from(size.max(1)).unwrap_or(u32::MAX);
-            match self.room.clone().try_acquire_many_owned(bytes) {
-                Ok(room) => self.queue.push_back(self.fetch(copies, room)),
-                Err(_) => {
-                    self.waiting = Some(copies);
-                    break;
-                }
-            }
+            let Ok(room) = self.room.clone().try_acquire_many_owned(bytes) else {
+                self.waiting = Some(copies);
+                break;
+            };
+            self.queue.push_back(self.fetch(copies, room));
         }
         match self.queue.pop_front() {
             None => Ok(None),
