@@ -151,7 +151,7 @@ fn requests(trials: &mut Trials, cast: &Arc<Cast>) {
     add("requests::a_files_fixity_is_checked", "standard", &["apt_fixity"], |system, bag| {
         Box::pin(requests::a_files_fixity_is_checked(system, bag, "data/notes.txt"))
     });
-    let deleter: &[&str] = &["apt_queue", "apt_delete"];
+    let deleter: &[&str] = &["apt_delete"];
     add("requests::a_file_is_deleted", "prefix", deleter, |system, bag| {
         Box::pin(requests::a_file_is_deleted(system, bag, "data/notes.txt"))
     });
