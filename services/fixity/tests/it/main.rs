@@ -1,6 +1,9 @@
 //! Which files are queued for a fixity check, against embedded servers.
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail as a test does")]
 
+mod checker;
+mod place;
+
 use std::time::Duration;
 
 use fixity::Queue;
