@@ -3,7 +3,7 @@
 use model::{Checksum, GenericFile, List, PremisEvent, State, StorageOption, StorageRecord, Topic};
 use stack::registry::Fault;
 use stack::s3::FaultKind;
-use world::until;
+use world::{MSG_TIMEOUT, until};
 
 use crate::place::{DAYS, OR, Place, VA, days_ago, failing, sha256};
 
@@ -19,18 +19,16 @@ fn outcomes(events: &[PremisEvent]) -> Vec<&str> {
     events.iter().map(|event| event.outcome.as_str()).collect()
 }
 
-/// The event of 6.4, of the Virginia copy; keeps K3 and K6.
+/// The event of 6.4, of the Virginia copy.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_copy_that_matches_is_recorded_with_its_url() {
+async fn keep_03_k3_a_copy_that_matches_is_recorded_with_its_url() {
     let place = Place::new().await;
     let file = place.file(b"fifteen bytes..", |_| {}).await;
     place.count(VA);
     place.count(OR);
     let running = place.start();
-    place.publish(format!(" {}\n", file.id)).await;
-    place.idle().await;
+    let events = place.check(&file).await;
     running.stop().await;
-    let events = place.events(&file).await;
     let digest = sha256(b"fifteen bytes..");
     assert_eq!(told(&events), [("Success", &*format!("Fixity matches at {}: {digest}", place.url(VA, &file)))]);
     let event = &events[0];
@@ -45,7 +43,7 @@ async fn a_copy_that_matches_is_recorded_with_its_url() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_copy_that_differs_is_read_twice_and_then_recorded_as_failed() {
+async fn keep_03_k3_a_copy_that_differs_is_read_twice_and_then_recorded_as_failed() {
     let place = Place::new().await;
     let file = place.file(b"as it was", |_| {}).await;
     place.put(VA, &file, b"as it is!").await;
@@ -170,6 +168,18 @@ async fn defect_03_d12_a_message_is_answered_when_the_event_stands() {
     assert_eq!(outcomes(&place.events(&file).await), ["Success"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_takes_longer_than_nsqd_waits_is_checked_once() {
+    let place = Place::new().await;
+    let file = place.file(b"bytes", |_| {}).await;
+    let longer = MSG_TIMEOUT + MSG_TIMEOUT / 2;
+    place.reads(VA, FaultKind::Latency { milliseconds: longer.as_millis().try_into().unwrap() }, |fault| fault);
+    let running = place.start();
+    assert_eq!(outcomes(&place.check(&file).await), ["Success"]);
+    running.stop().await;
+    assert_eq!(place.world.counts(Topic::FixityCheck).await, (1, 0, 0), "messages, requeued, timed out");
+}
+
 /// As SIGKILL ends a process in the middle of a file.
 #[tokio::test(flavor = "multi_thread")]
 async fn defect_03_d12_what_a_dead_process_was_reading_another_checks() {
@@ -242,6 +252,17 @@ async fn what_there_is_nothing_to_check_of_is_not_read() {
     running.stop().await;
     assert_eq!(buckets.map(|bucket| place.counted(bucket)), [0; 4]);
     assert_eq!(place.requeued().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keep_03_k6_a_message_is_the_id_of_a_file_whatever_white_space_is_around_it() {
+    let place = Place::new().await;
+    let file = place.file(b"bytes", |_| {}).await;
+    let running = place.start();
+    place.publish(format!(" {}\r\n", file.id)).await;
+    place.idle().await;
+    running.stop().await;
+    assert_eq!(outcomes(&place.events(&file).await), ["Success"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
