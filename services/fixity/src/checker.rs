@@ -2,16 +2,18 @@
 //! when the event stands. What may pass is tried again; a copy that is wrong or missing is looked at again before that is said.
 
 use std::num::NonZeroUsize;
+use std::pin::pin;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use buckets::Preservation;
 use digests::{Algorithm as Hash, Lanes};
+use futures_util::TryStreamExt as _;
 use model::bucket::{PreservationBucket, PreservationBuckets};
 use model::event::FixityCheck;
 use model::topic::e2e;
-use model::{Algorithm, EventType, GenericFile, PremisEvent, State, Time};
+use model::{Action, Algorithm, EventType, GenericFile, PremisEvent, State, Status, Time, WorkItem};
 use nsq::Publisher;
 use registry::Query;
 use storage::{Kind, Storage};
@@ -157,7 +159,7 @@ impl Checker {
         Ok(page.results.into_iter().filter(|event| event.outcome_information.contains(" at ")).collect())
     }
 
-    /// The event of what stands at a URL; none where it cannot be read as it is archived, or is not the Registry's any more.
+    /// The event of what stands at a URL; none where it cannot be read as it is archived, or is deleted meanwhile.
     async fn look(&self, file: &GenericFile, bucket: &PreservationBucket, url: &str) -> Result<Option<PremisEvent>> {
         let mut file = file.clone();
         let (mut reads, mut looks) = (0, 0);
@@ -181,6 +183,10 @@ impl Checker {
                 return Ok(Some(event));
             }
             if reads >= READS || looks >= LOOKS {
+                if let (None, Some(item)) = (actual, self.deletion(&file).await?) {
+                    tracing::info!(generic_file_id = file.id, "{url} is gone, as WorkItem {item} deletes it");
+                    return Ok(None);
+                }
                 tracing::error!(generic_file_id = file.id, "{}: {}", file.identifier, event.outcome_information);
                 return Ok(Some(event));
             }
@@ -188,10 +194,27 @@ impl Checker {
             tokio::time::sleep(self.terms.pause).await;
             // It may have been deleted or ingested again meanwhile.
             file = self.registry.file(file.id).await?;
-            if file.state == State::Deleted || !file.storage_records.iter().any(|record| record.url == url) {
+            if unfit(&file).is_some() || !file.storage_records.iter().any(|record| record.url == url) {
                 return Ok(None);
             }
         }
+    }
+
+    /// The item that deletes this file just now. The Registry hears that a file is deleted only when its copies are gone.
+    async fn deletion(&self, file: &GenericFile) -> Result<Option<i64>> {
+        let query = Query::new()
+            .filter("action", Action::Delete)
+            .any_of("status", [Status::Pending, Status::Started])
+            .filter("intellectual_object_id", file.intellectual_object_id)
+            .sort("id");
+        let mut items = pin!(self.registry.all::<WorkItem>(query));
+        while let Some(item) = items.try_next().await.context("looking for a deletion of the file")? {
+            // One without a file deletes the object.
+            if [0, file.id].contains(&item.generic_file_id) {
+                return Ok(Some(item.id));
+            }
+        }
+        Ok(None)
     }
 
     async fn see(&self, file: &GenericFile, bucket: &PreservationBucket) -> Result<Seen> {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use buckets::Preservation;
+use fixity::Checker;
 use model::Topic;
 use worker::settings::{EndToEnd, FixityAge, FixityCopies, Registry};
 use worker::{Program, QueueWorker, Stage};
@@ -14,7 +15,7 @@ const PROGRAM: Program<QueueWorker, (Registry, Preservation, FixityAge, FixityCo
     name: env!("CARGO_BIN_NAME"),
     about: "Reads a file from preservation storage, compares its SHA-256 with Registry's, and records the outcome.",
     kind: QueueWorker::new(Topic::FixityCheck).requeue_delay(Duration::from_secs(20)).allowed_under_audit(),
-    stage: Stage::Unfinished,
+    stage: Stage::Run(|context| Box::pin(Checker::serve(context))),
 };
 
 fn main() -> ExitCode {

@@ -1,6 +1,10 @@
 //! Which files are queued for a fixity check, against embedded servers.
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail as a test does")]
 
+mod checker;
+mod copies;
+mod place;
+
 use std::time::Duration;
 
 use fixity::Queue;
@@ -72,7 +76,7 @@ impl World {
 
 /// Upstream forgets a file that is overdue by more than thirty days.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_file_that_is_due_is_queued_however_long_it_has_been_due() {
+async fn defect_03_d3_every_file_that_is_due_is_queued_however_long_it_has_been_due() {
     let world = World::new().await;
     let mut due = Vec::new();
     for days in [9000, 700, 125, 119, 91] {
