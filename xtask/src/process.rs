@@ -120,6 +120,7 @@ pub struct Process {
     dir: Option<PathBuf>,
     env: Vec<(OsString, OsString)>,
     only_env: bool,
+    without: Vec<OsString>,
     input: Input,
     limit: Option<Duration>,
     merged: bool,
@@ -178,6 +179,7 @@ impl Process {
             dir: None,
             env: Vec::new(),
             only_env: false,
+            without: Vec::new(),
             input: Input::Nothing,
             limit: None,
             merged: false,
@@ -203,6 +205,12 @@ impl Process {
     /// Starts from an empty environment, so that nothing but what [`Process::env`] says reaches the child.
     pub fn only_env(mut self) -> Self {
         self.only_env = true;
+        self
+    }
+
+    /// Keeps these variables of the caller's environment from the child.
+    pub fn without(mut self, names: impl IntoIterator<Item = OsString>) -> Self {
+        self.without.extend(names);
         self
     }
 
@@ -296,6 +304,9 @@ impl Process {
         if self.only_env {
             expression = expression.full_env(self.env);
         } else {
+            for name in self.without {
+                expression = expression.env_remove(name);
+            }
             for (name, value) in self.env {
                 expression = expression.env(name, value);
             }
