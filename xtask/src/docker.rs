@@ -36,9 +36,17 @@ fn versions(command: Process) -> Result<String> {
     let answer = command.run()?;
     if !answer.success() {
         let said = if answer.over_limit { "no answer in time" } else { &process::last_lines(&answer.stderr, 1) };
+        let host = std::env::var("DOCKER_HOST").unwrap_or_default();
+        let next = if said.to_ascii_lowercase().contains("permission denied") {
+            "let your user use it (sudo usermod -aG docker $USER, then log in anew)".to_owned()
+        } else if host.is_empty() {
+            "start it (systemctl start docker, or dockerd)".to_owned()
+        } else {
+            format!("DOCKER_HOST leads to {host}: correct it, or unset it for the engine of this machine")
+        };
         return Err(Exit::Unavailable.stop(
             format!("the docker engine does not answer: {said}"),
-            "start it (systemctl start docker, or dockerd), or use --no-push, which needs none",
+            format!("{next}, or use --no-push, which needs none"),
         ));
     }
     let (client, engine) = answer.stdout.trim().split_once(' ').unwrap_or_default();
@@ -380,6 +388,10 @@ fn private_config(own_login: bool) -> Result<(ScratchFolder, bool)> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((folder, false)),
         Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
     };
+    // Docker takes an empty file for none.
+    if text.trim().is_empty() {
+        return Ok((folder, false));
+    }
     let mut config: Value = serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))?;
     let has = |name: &str| match &config[name] {
         Value::Object(entries) => !entries.is_empty(),
