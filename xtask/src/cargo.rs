@@ -54,8 +54,9 @@ pub(crate) fn command() -> Process {
     Process::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// Builds programs that other commands run, showing how far it is; `expected` is how many packages that compiles.
-pub(crate) fn build_visibly(packages: &[&str], expected: u64, ui: &Ui) -> Result<()> {
+/// Builds programs that other commands run, showing how far it is; `expected` is how many packages that compiles. Returns the folder
+/// that cargo puts them in.
+pub(crate) fn build_visibly(packages: &[&str], expected: u64, ui: &Ui) -> Result<PathBuf> {
     let progress = ui.progress("compiling", expected);
     let mut done = 0;
     let finished = build_command(packages).lines(|stream, line| {
@@ -68,23 +69,39 @@ pub(crate) fn build_visibly(packages: &[&str], expected: u64, ui: &Ui) -> Result
 }
 
 /// The same where there is next to nothing to build.
-pub(crate) fn build_quietly(packages: &[&str]) -> Result<()> {
+pub(crate) fn build_quietly(packages: &[&str]) -> Result<PathBuf> {
     built(packages, &build_command(packages).args(["--quiet"]).run()?)
 }
 
 fn build_command(packages: &[&str]) -> Process {
-    command().args(["build"]).args(packages.iter().flat_map(|package| ["--package", package]))
+    let build = command().args(["build", "--message-format", "json-render-diagnostics"]);
+    build.args(packages.iter().flat_map(|package| ["--package", package]))
 }
 
 /// A compile error is told with our exit code and record.
-fn built(packages: &[&str], finished: &Finished) -> Result<()> {
+fn built(packages: &[&str], finished: &Finished) -> Result<PathBuf> {
     if finished.success() {
-        return Ok(());
+        let built = finished.stdout.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok());
+        let folder = built.filter_map(|message| message.executable?.parent().map(Path::to_owned)).last();
+        return folder.with_context(|| format!("cargo built {} but named no program", packages.join(", ")));
     }
     Err(Exit::Failed.stop(
         format!("{} does not compile: {:#}", packages.join(", "), finished.error()),
         format!("run cargo build --package {} for the whole message", packages.join(" --package ")),
     ))
+}
+
+/// A line of cargo's `--message-format json`.
+#[derive(Deserialize)]
+struct Message {
+    reason: String,
+    target: Option<Target>,
+    executable: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
 }
 
 /// `cargo metadata` waits for other cargos, and may download; it must not wait for ever.
@@ -221,16 +238,6 @@ pub(crate) struct Wanted<'a> {
 
 /// Builds executables that ship, for one platform. Returns them by name; fails naming each that there is none of.
 pub(crate) fn build(wanted: &Wanted<'_>, toolchain: &Toolchain, ui: &Ui) -> Result<BTreeMap<String, PathBuf>> {
-    #[derive(Deserialize)]
-    struct Message {
-        reason: String,
-        target: Option<Target>,
-        executable: Option<PathBuf>,
-    }
-    #[derive(Deserialize)]
-    struct Target {
-        name: String,
-    }
     // Where cargo keeps the sources of others is hidden; the checkout needs no such flag, since cargo compiles what is in it by
     // relative paths. So the flags are the same in every checkout, and what others wrote need not be compiled for each.
     let flags =

@@ -2,7 +2,7 @@
 //! compiled all of them already says where they are, since cargo would choose other features for fewer packages and compile most
 //! of it once more.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -31,18 +31,16 @@ impl Programs<'_> {
         if let Some(folder) = std::env::var_os(COMPILED) {
             return Ok(folder.into());
         }
-        let folder = folder(catalog);
-        if folder.join(self.known_by).exists() {
-            cargo::build_quietly(self.packages)?;
-        } else {
-            ui.say(self.notice);
-            cargo::build_visibly(self.packages, self.expected, ui)?;
+        if folder(catalog).join(self.known_by).exists() {
+            return cargo::build_quietly(self.packages);
         }
-        Ok(folder)
+        ui.say(self.notice);
+        cargo::build_visibly(self.packages, self.expected, ui)
     }
 }
 
-/// Where cargo puts programs for this machine.
+/// Where cargo puts programs for this machine: beside this one, which also tells the target that the user's configuration names.
 pub(crate) fn folder(catalog: &Catalog) -> PathBuf {
-    catalog.target.join("debug")
+    let own = std::env::current_exe().ok().and_then(|own| own.parent().map(Path::to_owned));
+    own.filter(|own| own.starts_with(&catalog.target)).unwrap_or_else(|| catalog.target.join("debug"))
 }
