@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -144,6 +145,7 @@ pub(crate) struct Docker {
     /// Client and engine.
     pub(crate) version: String,
     has_credentials: bool,
+    asked: AtomicUsize,
 }
 
 impl Docker {
@@ -153,7 +155,8 @@ impl Docker {
             Exit::Unavailable.stop("docker is not on PATH", "install it, or use --no-push, which needs none")
         })?;
         let (config, has_credentials) = private_config(login.is_some())?;
-        let mut docker = Self { program, config, registry, version: String::new(), has_credentials };
+        let mut docker =
+            Self { program, config, registry, version: String::new(), has_credentials, asked: AtomicUsize::new(0) };
         docker.version = versions(docker.command(&VERSION).limit(SHORT))?;
         Ok(docker)
     }
@@ -189,6 +192,12 @@ impl Docker {
         ))
     }
 
+    /// How often the registry was asked what a name stands for. Docker asks with GET, which counts against the limits that some
+    /// registries set for pulls.
+    pub(crate) fn times_asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
+    }
+
     /// Asks the registry what a name stands for. What is neither found nor absent is an error.
     pub(crate) fn lookup(&self, reference: &str) -> Result<Lookup> {
         let mut args = vec!["manifest", "inspect", "--verbose"];
@@ -196,6 +205,7 @@ impl Docker {
         args.push(reference);
         let mut tried = 0;
         loop {
+            self.asked.fetch_add(1, Ordering::Relaxed);
             let answer = self.command(&args).limit(SHORT).run()?;
             if answer.success() {
                 return stored(&answer.stdout)

@@ -252,6 +252,22 @@ fn a_question_on_the_terminal_ends_the_run_and_is_named() {
     assert_eq!(stand.tags(), Vec::<String>::new());
 }
 
+/// Registries count what is asked of them.
+#[test]
+fn the_registry_is_asked_once_for_what_stands_and_the_questions_are_counted() {
+    let stand = Stand::new();
+    let asked = |count: usize| {
+        let before = stand.calls().len();
+        let ran = stand.release(&[]).succeeds();
+        let questions = stand.calls()[before..].lines().filter(|call| call.starts_with("manifest inspect")).count();
+        assert_eq!(questions, count, "{}", &stand.calls()[before..]);
+        assert!(ran.stderr.contains(&format!("the registry was asked {count} times")), "{}", ran.stderr);
+    };
+    // What the tag stands for, what the content tag stands for before and after the push; the tag again before and after it is set.
+    asked(5 * SERVICES.len());
+    asked(SERVICES.len());
+}
+
 #[test]
 fn half_a_login_is_a_usage_error() {
     let stand = Stand::new();

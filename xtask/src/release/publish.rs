@@ -57,8 +57,9 @@ pub(crate) fn all(
     }
 
     let progress = ui.progress("pushing", items.len() as u64);
-    let pushed = process::in_parallel(jobs, &items, |item| {
-        let pushed = item.push(docker)?;
+    let work: Vec<(&Item<'_>, &Standing)> = items.iter().zip(&standing).collect();
+    let pushed = process::in_parallel(jobs, &work, |(item, before)| {
+        let pushed = item.push(docker, before)?;
         let bytes: u64 = pushed.iter().map(|pushed| pushed.sent_bytes).sum();
         let what = if bytes == 0 { "stands already".to_owned() } else { format!("{} sent", megabytes(bytes)) };
         progress.step(&format!("{} {what}", item.entry.service));
@@ -75,6 +76,8 @@ pub(crate) fn all(
         Ok(done)
     })?;
     drop(progress);
+    ui.say(&format!("  the registry was asked {} times what a name stands for", docker.times_asked()));
+    ui.result("registry_questions", docker.times_asked().into());
     let stand = tagged.iter().zip(&names).filter(|(result, _)| result.is_ok()).map(|(_, name)| name.as_str());
     let stand: Vec<&str> = stand.collect();
     let doing = format!("setting the tag {tag} (it stands for {}; run the release again to complete it)", list(&stand));
@@ -114,8 +117,7 @@ struct Item<'a> {
 enum Standing {
     /// The registry says that there is none.
     Nothing,
-    /// The manifests' digests.
-    These(Vec<String>),
+    These(Vec<Stored>),
     /// Configuration digests.
     Another(Vec<String>),
 }
@@ -150,12 +152,17 @@ impl Item<'_> {
         let mut ours: Vec<String> = self.images.iter().map(|image| image.config_digest.clone()).collect();
         found.sort();
         ours.sort();
-        let digests = stored.into_iter().map(|stored| stored.digest).collect();
-        Ok(if found == ours { Standing::These(digests) } else { Standing::Another(found) })
+        Ok(if found == ours { Standing::These(stored) } else { Standing::Another(found) })
     }
 
-    /// First pass: every platform's image stands under its content tag, and was read back.
-    fn push(&self, docker: &Docker) -> Result<Vec<Pushed>> {
+    /// First pass: every platform's image stands under its content tag, and was read back. What stands under the release tag was
+    /// so when that was set, and need not be asked for again.
+    fn push(&self, docker: &Docker, before: &Standing) -> Result<Vec<Pushed>> {
+        if let Standing::These(stored) = before {
+            let of = |image: &Image| stored.iter().find(|stored| stored.config_digest == image.config_digest);
+            let pushed = |image| of(image).map(|stored| Pushed { digest: stored.digest.clone(), sent_bytes: 0 });
+            return Ok(self.images.iter().filter_map(pushed).collect());
+        }
         let push_one = |image: &Image, reference: &String| {
             if let Some(stored) = read(docker, reference, image)? {
                 return Ok(Pushed { digest: stored.digest, sent_bytes: 0 });
@@ -183,8 +190,8 @@ impl Item<'_> {
     /// Second pass: sets the release tag, unless it stood `before`, and reads it back. Returns its digest, and whether it
     /// had to be set.
     fn tag(&self, docker: &Docker, tag: &str, before: &Standing, pushed: &[Pushed]) -> Result<(String, bool)> {
-        if let Standing::These(digests) = before {
-            return Ok((self.digest(docker, tag, digests, pushed)?, false));
+        if let Standing::These(stored) = before {
+            return Ok((self.digest(docker, tag, stored, pushed)?, false));
         }
         // The content tags were found by this very question a moment ago, so if it finds nothing here, there is nothing.
         match self.standing(docker, tag)? {
@@ -196,7 +203,7 @@ impl Item<'_> {
             }
         }
         match self.standing(docker, tag)? {
-            Standing::These(digests) => Ok((self.digest(docker, tag, &digests, pushed)?, true)),
+            Standing::These(stored) => Ok((self.digest(docker, tag, &stored, pushed)?, true)),
             now => bail!("the tag was set, but the registry says that it stands for {now}: do not use it"),
         }
     }
@@ -209,18 +216,18 @@ impl Item<'_> {
         docker.tag_list(&self.repository, &digests, tag)
     }
 
-    /// The digest of a tag that stands for `digests`, which must be the checked ones.
-    fn digest(&self, docker: &Docker, tag: &str, digests: &[String], pushed: &[Pushed]) -> Result<String> {
+    /// The digest of a tag that stands for `stored`, which must be the checked ones.
+    fn digest(&self, docker: &Docker, tag: &str, stored: &[Stored], pushed: &[Pushed]) -> Result<String> {
         // Docker writes the parts of a list in no particular order.
         let sorted = |mut digests: Vec<String>| {
             digests.sort();
             digests
         };
-        let found = sorted(digests.to_vec());
+        let found = sorted(stored.iter().map(|stored| stored.digest.clone()).collect());
         let expected = sorted(pushed.iter().map(|pushed| pushed.digest.clone()).collect());
         ensure!(found == expected, "the tag stands for {found:?}, but {expected:?} were checked: do not use it");
-        match digests {
-            [one] => Ok(one.clone()),
+        match stored {
+            [one] => Ok(one.digest.clone()),
             _ => docker.list_digest(&self.repository, tag),
         }
     }
