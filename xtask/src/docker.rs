@@ -129,8 +129,9 @@ pub(crate) struct Stored {
     pub(crate) digest: String,
     /// `sha256:…` of the image's configuration.
     pub(crate) config_digest: String,
-    /// Of layers and configuration together.
-    pub(crate) bytes: u64,
+    pub(crate) config_bytes: u64,
+    /// Of each layer, as it is stored.
+    pub(crate) layer_bytes: Vec<u64>,
     /// Such as `linux/amd64`; none if the registry does not tell.
     pub(crate) platform: Option<String>,
 }
@@ -224,7 +225,7 @@ impl Docker {
         self.command(&["load", "--quiet"]).stdin_feed(image.docker_archive(reference)).limit(LONG).check()?;
         let answer = self.command(&["image", "inspect", "--format", "{{json .}}", reference]).limit(SHORT).check()?;
         let held: Value = serde_json::from_str(&answer.stdout).context("reading `docker image inspect`")?;
-        let layers = [image.diff_id.as_str()];
+        let layers = image.diff_ids();
         ensure!(
             held["RootFS"]["Layers"].as_array().is_some_and(|held| held.iter().filter_map(Value::as_str).eq(layers)),
             "the engine holds other layers for {reference} than were assembled: {}",
@@ -245,8 +246,8 @@ impl Docker {
         Ok(self.command(&args).limit(SHORT).check()?.stdout)
     }
 
-    /// Pushes a name and returns the digest that the registry gave, and whether layers were sent.
-    pub(crate) fn push(&self, reference: &str) -> Result<(String, bool)> {
+    /// Pushes a name and returns the digest that the registry gave, and the layers that were sent, by the names that docker prints.
+    pub(crate) fn push(&self, reference: &str) -> Result<(String, Vec<String>)> {
         let mut tried = 0;
         loop {
             let answer = self.command(&["push", reference]).limit(LONG).run()?;
@@ -260,8 +261,8 @@ impl Docker {
             });
             let digest =
                 digest.with_context(|| format!("docker pushed {reference} but named no digest:\n{}", answer.stdout))?;
-            let sent = answer.stdout.lines().any(|line| line.ends_with(": Pushed"));
-            return Ok((digest.to_owned(), sent));
+            let sent = answer.stdout.lines().filter_map(|line| line.strip_suffix(": Pushed"));
+            return Ok((digest.to_owned(), sent.map(|name| name.trim().to_owned()).collect()));
         }
     }
 
@@ -455,13 +456,8 @@ fn stored(json: &str) -> Result<Vec<Stored>> {
         if value.is_array() { serde_json::from_value(value)? } else { vec![serde_json::from_value(value)?] };
     let stored = |entry: Entry| Stored {
         digest: entry.descriptor.digest,
-        bytes: entry
-            .schema_v2_manifest
-            .layers
-            .iter()
-            .chain([&entry.schema_v2_manifest.config])
-            .map(|part| part.size)
-            .sum(),
+        config_bytes: entry.schema_v2_manifest.config.size,
+        layer_bytes: entry.schema_v2_manifest.layers.iter().map(|layer| layer.size).collect(),
         config_digest: entry.schema_v2_manifest.config.digest,
         platform: entry.descriptor.platform.map(|platform| format!("{}/{}", platform.os, platform.architecture)),
     };
@@ -505,7 +501,13 @@ mod tests {
             )
         };
         let platform = Some("linux/arm64".into());
-        let expected = Stored { digest: "sha256:a".into(), config_digest: "sha256:c".into(), bytes: 42, platform };
+        let expected = Stored {
+            digest: "sha256:a".into(),
+            config_digest: "sha256:c".into(),
+            config_bytes: 2,
+            layer_bytes: vec![40],
+            platform,
+        };
         for field in ["SchemaV2Manifest", "OCIManifest"] {
             assert_eq!(stored(&one(field)).unwrap(), std::slice::from_ref(&expected));
             assert_eq!(stored(&format!("[{0},{0}]", one(field))).unwrap().len(), 2);

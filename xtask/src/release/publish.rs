@@ -8,7 +8,7 @@ use anyhow::{Result, bail, ensure};
 
 use crate::docker::{Docker, Lookup, Registry, Stored};
 use crate::exit::Exit;
-use crate::image::Image;
+use crate::image::{Image, Layer};
 use crate::process;
 use crate::release::build;
 use crate::release::manifest::{Manifest, ManifestImage};
@@ -58,13 +58,17 @@ pub(crate) fn all(
 
     let progress = ui.progress("pushing", items.len() as u64);
     let work: Vec<(&Item<'_>, &Standing)> = items.iter().zip(&standing).collect();
-    let pushed = process::in_parallel(jobs, &work, |(item, before)| {
+    let push = |(item, before): &(&Item<'_>, &Standing)| {
         let pushed = item.push(docker, before)?;
         let bytes: u64 = pushed.iter().map(|pushed| pushed.sent_bytes).sum();
         let what = if bytes == 0 { "stands already".to_owned() } else { format!("{} sent", megabytes(bytes)) };
         progress.step(&format!("{} {what}", item.entry.service));
         Ok(pushed)
-    })?;
+    };
+    // The first one alone: then the registry has the common layer, and the others do not all send it at a time.
+    let (first, others) = work.split_at(1.min(work.len()));
+    let mut pushed = process::in_parallel(jobs, first, push)?;
+    pushed.extend(process::in_parallel(jobs, others, push)?);
     drop(progress);
     let pushed = all_or_list("pushing the images (no release tag was set)", &names, pushed)?;
 
@@ -173,9 +177,11 @@ impl Item<'_> {
                 let digest = executable.map(|executable| format!("sha256:{}", executable.executable_sha256));
                 build::version(&self.entry.service, &digest.unwrap_or_default(), &docker.run_version(reference)?)?;
             }
-            let (digest, _) = docker.push(reference)?;
+            let (digest, sent) = docker.push(reference)?;
             match read(docker, reference, image)? {
-                Some(stored) if stored.digest == digest => Ok(Pushed { digest, sent_bytes: stored.bytes }),
+                Some(stored) if stored.digest == digest => {
+                    Ok(Pushed { digest, sent_bytes: sent_bytes(image, &stored, &sent) })
+                }
                 Some(stored) => bail!("{reference} was pushed as {digest}, but the registry gives {}", stored.digest),
                 None => bail!("{reference} was pushed as {digest}, but the registry does not have it"),
             }
@@ -233,6 +239,13 @@ impl Item<'_> {
     }
 }
 
+/// The configuration, and those layers that docker says it pushed; others the registry had already, under this name or another.
+fn sent_bytes(image: &Image, stored: &Stored, sent: &[String]) -> u64 {
+    let was_sent = |layer: &Layer| sent.iter().any(|name| layer.is_named(name));
+    let layers = image.layers.iter().zip(&stored.layer_bytes).filter(|(layer, _)| was_sent(layer));
+    stored.config_bytes + layers.map(|(_, bytes)| bytes).sum::<u64>()
+}
+
 /// What the registry has under a content tag, if it is this image.
 fn read(docker: &Docker, reference: &str, image: &Image) -> Result<Option<Stored>> {
     let Lookup::Found(stored) = docker.lookup(reference)? else { return Ok(None) };
@@ -244,4 +257,28 @@ fn read(docker: &Docker, reference: &str, image: &Image) -> Result<Option<Stored
 
 fn list(names: &[&str]) -> String {
     if names.is_empty() { "none of them".to_owned() } else { names.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Platform;
+
+    #[test]
+    fn what_is_told_as_sent_is_what_docker_sent() {
+        let common = Layer::common().unwrap();
+        let platform = Platform::named("linux/amd64").unwrap();
+        let image = Image::assemble("apt_delete", platform, b"executable", "source", &common).unwrap();
+        let stored = Stored {
+            digest: "sha256:a".into(),
+            config_digest: image.config_digest.clone(),
+            config_bytes: 10,
+            layer_bytes: vec![100, 1000],
+            platform: None,
+        };
+        let short = image.diff_ids().map(|digest| digest["sha256:".len()..][..12].to_owned());
+        assert_eq!(sent_bytes(&image, &stored, &short), 1110);
+        assert_eq!(sent_bytes(&image, &stored, &short[1..]), 1010);
+        assert_eq!(sent_bytes(&image, &stored, &["x".to_owned()]), 10);
+    }
 }
