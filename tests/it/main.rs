@@ -8,6 +8,7 @@
 
 mod cli;
 mod completions;
+mod deploy;
 mod doctor;
 mod rehearse;
 mod release;

@@ -13,6 +13,7 @@ mod deploy;
 mod docker;
 mod doctor;
 mod elf;
+pub mod environments;
 pub mod exit;
 pub mod files;
 pub mod git;
@@ -53,7 +54,9 @@ pub fn main() -> ExitCode {
         Command::Up(args) => up::run(&args, &cli.global, &ui),
         Command::Rehearse => rehearse::run(cli.global.dry_run, &ui),
         Command::Doctor => doctor::run(&ui),
-        Command::Deploy(_) | Command::Status(_) | Command::Rollback(_) | Command::Logs(_) => deploy::hand_over(&ui),
+        Command::Deploy(_) | Command::Status(_) | Command::Rollback(_) | Command::Logs(_) => {
+            deploy::hand_over(&command, &ui)
+        }
         Command::Identify(_) | Command::Signatures(_) => identify::hand_over(&ui),
         Command::Completions { shell } => Ok(completions::print(shell, &ui)),
     };
