@@ -82,7 +82,7 @@ fn build_command(packages: &[&str]) -> Process {
 fn built(packages: &[&str], finished: &Finished) -> Result<PathBuf> {
     if finished.success() {
         let built = finished.stdout.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok());
-        let folder = built.filter_map(|message| message.executable?.parent().map(Path::to_owned)).last();
+        let folder = built.filter_map(|message| message.executable?.parent().map(Path::to_owned)).next_back();
         return folder.with_context(|| format!("cargo built {} but named no program", packages.join(", ")));
     }
     Err(Exit::Failed.stop(

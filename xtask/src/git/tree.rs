@@ -144,8 +144,8 @@ fn entries(root: &Path, folder: &str) -> Result<Vec<(String, bool)>> {
 
 /// Which of these an ignore file of the commit names.
 fn ignored(root: &Path, paths: &[(String, bool)], committed: &BTreeMap<String, Committed>) -> Result<BTreeSet<String>> {
-    let input: String =
-        paths.iter().map(|(path, is_folder)| format!("{path}{}\0", if *is_folder { "/" } else { "" })).collect();
+    let line = |(path, is_folder): &(String, bool)| [path.as_str(), if *is_folder { "/" } else { "" }, "\0"].concat();
+    let input = paths.iter().map(line).collect::<Vec<_>>().concat();
     let answer = command(root)
         .args(["check-ignore", "-z", "--stdin", "--verbose", "--no-index"])
         .stdin_feed(move |to| to.write_all(input.as_bytes()))
