@@ -47,17 +47,16 @@ pub fn usage(error: &clap::Error) -> Exit {
             &json!({ "status": exit.status(), "exit_code": exit as u8, "reason": error.kind().as_str() }),
         );
         return ui.told(exit);
-    } else {
-        match error.print().and_then(|()| io::stdout().flush()) {
-            // The reader is gone, and knows.
-            Err(gone) if gone.kind() == io::ErrorKind::BrokenPipe => {}
-            Err(lost) if exit == Exit::Done => {
-                // Nobody can be told that this fails too.
-                let _ = emit(&mut io::stderr(), &format!("error: writing to stdout: {lost}"));
-                return Exit::Failed;
-            }
-            _ => {}
+    }
+    match error.print().and_then(|()| io::stdout().flush()) {
+        // The reader is gone, and knows.
+        Err(gone) if gone.kind() == io::ErrorKind::BrokenPipe => {}
+        Err(lost) if exit == Exit::Done => {
+            // Nobody can be told that this fails too.
+            let _ = emit(&mut io::stderr(), &format!("error: writing to stdout: {lost}"));
+            return Exit::Failed;
         }
+        _ => {}
     }
     exit
 }
