@@ -13,7 +13,7 @@ const LINES: [(&str, &[&str]); 7] = [
     ("cargo xtask ", &["release", "test-all", "doctor", "completions"]),
     ("cargo xtask re", &["release"]),
     ("cargo xtask release --no", &["--no-push"]),
-    ("cargo xtask test-all --stage ", &["lint", "unit", "integration"]),
+    ("cargo xtask test-all --stage ", &["lint", "unit", "integration", "e2e"]),
     ("cargo xtask release --format ", &["human", "json"]),
     ("cargo xt", &["xtask"]),
     // Cargo's own completion is still there.

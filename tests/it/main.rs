@@ -6,8 +6,10 @@
     reason = "a test that cannot go on panics, and says why it was skipped"
 )]
 
+mod bench;
 mod cli;
 mod completions;
+mod demo;
 mod deploy;
 mod doctor;
 mod rehearse;

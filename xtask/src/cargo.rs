@@ -54,12 +54,38 @@ pub(crate) fn command() -> Process {
     Process::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
+/// How programs are built that other commands run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// Soon, and with checks.
+    Development,
+    /// As what ships is.
+    Shipped,
+}
+
+impl Profile {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Development => "dev",
+            Self::Shipped => PROFILE,
+        }
+    }
+
+    /// The folder that cargo gives it.
+    pub(crate) fn folder(self) -> &'static str {
+        match self {
+            Self::Development => "debug",
+            Self::Shipped => PROFILE,
+        }
+    }
+}
+
 /// Builds programs that other commands run, showing how far it is; `expected` is how many packages that compiles. Returns the folder
 /// that cargo puts them in.
-pub(crate) fn build_visibly(packages: &[&str], expected: u64, ui: &Ui) -> Result<PathBuf> {
+pub(crate) fn build_visibly(profile: Profile, packages: &[&str], expected: u64, ui: &Ui) -> Result<PathBuf> {
     let progress = ui.progress("compiling", expected);
     let mut done = 0;
-    let finished = build_command(packages).lines(|stream, line| {
+    let finished = build_command(profile, packages).lines(|stream, line| {
         if let Some(package) = line.trim_start().strip_prefix("Compiling ").filter(|_| stream == Stream::Err) {
             done += 1;
             progress.set(done, expected, package);
@@ -69,12 +95,12 @@ pub(crate) fn build_visibly(packages: &[&str], expected: u64, ui: &Ui) -> Result
 }
 
 /// The same where there is next to nothing to build.
-pub(crate) fn build_quietly(packages: &[&str]) -> Result<PathBuf> {
-    built(packages, &build_command(packages).args(["--quiet"]).run()?)
+pub(crate) fn build_quietly(profile: Profile, packages: &[&str]) -> Result<PathBuf> {
+    built(packages, &build_command(profile, packages).args(["--quiet"]).run()?)
 }
 
-fn build_command(packages: &[&str]) -> Process {
-    let build = command().args(["build", "--message-format", "json-render-diagnostics"]);
+fn build_command(profile: Profile, packages: &[&str]) -> Process {
+    let build = command().args(["build", "--profile", profile.name(), "--message-format", "json-render-diagnostics"]);
     build.args(packages.iter().flat_map(|package| ["--package", package]))
 }
 

@@ -1,5 +1,6 @@
 //! The whole command line. What is shown without one, `help` has.
 
+pub mod demo;
 pub mod deploy;
 pub mod identify;
 mod update_template;
@@ -78,7 +79,7 @@ pub enum Command {
     /// Point the template at the images of one release, and change nothing else in it.
     #[command(after_help = update_template::UPDATE_TEMPLATE_HELP)]
     UpdateTemplate(UpdateTemplate),
-    /// Run every test stage: lint, unit, integration.
+    /// Run every test stage: lint, unit, integration, e2e.
     #[command(after_help = TEST_ALL_EXAMPLES)]
     TestAll(TestAll),
     /// Bring the template's release to an environment, watched and verified.
@@ -96,6 +97,12 @@ pub enum Command {
     /// Start the system on this machine: NSQ, Redis, S3, the Registry, and the services if you like.
     #[command(after_help = UP_NOTES)]
     Up(Up),
+    /// See bags preserved: made ones, your own, or a folder of yours; then a report of what is stored where.
+    #[command(after_help = demo::DEMO_NOTES)]
+    Demo(demo::Demo),
+    /// Measure how fast ingest is, beside work that goes file by file.
+    #[command(after_help = BENCH_NOTES)]
+    Bench(Bench),
     /// See a release, a deployment and a rollback happen, with a simulated AWS and no account.
     #[command(after_help = REHEARSE_NOTES)]
     Rehearse,
@@ -126,6 +133,8 @@ impl Command {
             Command::Status(_) => "status",
             Command::Logs(_) => "logs",
             Command::Up(_) => "up",
+            Command::Demo(_) => "demo",
+            Command::Bench(_) => "bench",
             Command::Rehearse => "rehearse",
             Command::Identify(_) => "identify",
             Command::Signatures(_) => "signatures",
@@ -173,7 +182,7 @@ pub struct Release {
 
 #[derive(Args, Debug)]
 pub struct TestAll {
-    /// Only these stages, comma-separated: lint, unit, integration. The report says that it is not the whole.
+    /// Only these stages, comma-separated: lint, unit, integration, e2e. The report says that it is not the whole.
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_enum)]
     pub stage: Vec<Stage>,
     /// Only tests whose name contains this.
@@ -182,6 +191,9 @@ pub struct TestAll {
     /// Only the tests that failed in the last run.
     #[arg(long, conflicts_with = "filter")]
     pub failed: bool,
+    /// Run e2e on real servers from PATH (redis-server, weed, nsqd, nsqlookupd) and the Registry that REGISTRY_URL names, else ours.
+    #[arg(long)]
+    pub real: bool,
     /// Go on with the next stage after one failed.
     #[arg(long)]
     pub keep_going: bool,
@@ -206,6 +218,7 @@ pub enum Stage {
     Lint,
     Unit,
     Integration,
+    E2e,
 }
 
 #[derive(Args, Debug)]
@@ -219,6 +232,37 @@ pub struct Up {
     /// Listen where upstream's test settings expect the servers (8080, 4150, 4151, 4160, 4161, 6379, 9899), not on free ports.
     #[arg(long)]
     pub fixed_ports: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Bench {
+    /// Files of the bag that is made.
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub files: u64,
+    /// Their size: a number of bytes, or one with K, M or G. All but the first 4 KiB are zeros.
+    #[arg(long, value_name = "SIZE", default_value = "1K", value_parser = bytes)]
+    pub size: u64,
+    /// Comma-separated list of milliseconds that S3 takes more for each request.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "0,5,20")]
+    pub latency: Vec<u64>,
+    /// Stop after this service; a part of its name will do, such as staging.
+    #[arg(long, value_name = "SERVICE")]
+    pub until: Option<String>,
+    /// Measure executables of the same names in this folder too. Lines of a file settings.env there are added to their settings.
+    #[arg(long, value_name = "FOLDER")]
+    pub beside: Option<PathBuf>,
+}
+
+/// A number of bytes, such as `4K`.
+fn bytes(text: &str) -> Result<u64, String> {
+    let (number, unit) = match text.strip_suffix(['K', 'M', 'G']) {
+        Some(number) if text.ends_with('K') => (number, 1 << 10),
+        Some(number) if text.ends_with('M') => (number, 1 << 20),
+        Some(number) => (number, 1 << 30),
+        None => (text, 1),
+    };
+    let number: u64 = number.parse().map_err(|_| "give a number of bytes, such as 512, 4K, 20M or 1G".to_owned())?;
+    number.checked_mul(unit).ok_or_else(|| "no file is that large".to_owned())
 }
 
 const RELEASE_EXAMPLES: &str = "\
@@ -239,9 +283,11 @@ Examples:
   cargo xtask test-all                     everything; a test that lacks a program says so and is listed as skipped
   cargo xtask test-all --stage unit --filter tag
   cargo xtask test-all --failed            again what failed last
+  cargo xtask test-all --real              as demo and prod want it: e2e on real servers
+  E2E_KILLS=200 E2E_OUTAGES=20 cargo xtask test-all --stage e2e    the long form of the faults; E2E_SEED repeats one
 
-The report is target/xtask/test-all/test-report.json. Exit codes: 0 every stage ran and passed; 1 a test failed or a
-stage ran none; 4 tool missing; 7 time limit; 8 another test run is going on; 130, 143 interrupted.";
+With --real, REGISTRY_USER and REGISTRY_KEY let in to the Registry that REGISTRY_URL names. The report is target/xtask/test-all/test-report.json. Exit codes: 0 every stage ran and passed; 1 a test failed or a
+stage ran none; 4 a tool is missing, with --real a server; 7 time limit; 8 another test run is going on; 130, 143 interrupted.";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -260,6 +306,19 @@ cd there and set APT_ENV=dev. Ctrl-C ends it. The first use compiles the servers
 
 Exit codes: 0 ended by Ctrl-C, SIGTERM or the time limit; 1 a server could not start; 2 usage.";
 
+const BENCH_NOTES: &str = "\
+Examples:
+  cargo xtask bench                                          2,000 files of 1 KiB, S3 with 0, 5 and 20 ms more a request
+  cargo xtask bench --files 1 --size 1G --latency 0          one large file
+  cargo xtask bench --files 100000 --size 64 --until staging a bag of many files, through the first stages
+  cargo xtask bench --beside ~/go/bin                        and another system's services, in the same run
+
+Each service runs alone, as it ships, on embedded servers. `1 by 1` and `times` tell how many times as long upstream's requests take
+when they are made one after the other, and how many times as long the other system takes. Trust these, not the seconds.
+The first use compiles the services as they ship: five minutes on two cores.
+
+Exit codes: 0 measured; 1 a stage failed; 2 usage; 7 time limit; 130, 143 interrupted.";
+
 const REHEARSE_NOTES: &str = "\
 It releases HEAD into OCI layouts, pins a copy of the template, deploys it to the simulator tests/aws-sim, and then a
 release that fails and is rolled back. Everything happens in a clone below target/xtask/rehearse. The first use compiles
@@ -276,5 +335,11 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(["512", "4K", "20M", "1G"].map(bytes), [512, 4 << 10, 20 << 20, 1 << 30].map(Ok));
+        assert!(["", "K", "1T", "-1", "99999999999G"].iter().all(|text| bytes(text).is_err()));
     }
 }

@@ -140,10 +140,7 @@ impl Program {
     }
 
     fn version(&self, path: &Path) -> Result<String, Problem> {
-        let wrong = |error: anyhow::Error| {
-            let stop = error.downcast_ref::<Stop>();
-            Problem::wrong(format!("{error:#}"), stop.map_or(self.fix, Stop::next))
-        };
+        let wrong = |error: anyhow::Error| Problem::wrong(format!("{error:#}"), Stop::next(&error).unwrap_or(self.fix));
         match self.ask {
             Ask::Git => git::version(LIMIT).map_err(wrong),
             Ask::Docker => docker::version(LIMIT).map_err(wrong),

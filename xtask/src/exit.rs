@@ -81,9 +81,10 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// What the user can do about it; may be empty.
-    pub fn next(&self) -> &str {
-        &self.next
+    /// What the user can do about an error, if it says so.
+    pub fn next(error: &anyhow::Error) -> Option<&str> {
+        let stop = error.chain().find_map(|cause| cause.downcast_ref::<Self>())?;
+        Some(stop.next.as_str()).filter(|next| !next.is_empty())
     }
 }
 

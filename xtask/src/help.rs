@@ -63,13 +63,14 @@ pub fn usage(error: &clap::Error) -> Exit {
 
 /// What one wants to do, and the commands that do it. A test sees that each command stands here once.
 const GROUPS: [(&str, &[&str]); 4] = [
-    ("Try it", &["up", "rehearse"]),
-    ("Test it", &["test-all"]),
+    ("Try it", &["demo", "up", "rehearse"]),
+    ("Test it", &["test-all", "bench"]),
     ("Ship it", &["release", "update-template", "deploy", "rollback"]),
     ("Look after it", &["status", "logs", "identify", "signatures", "doctor", "completions"]),
 ];
 
-const EXAMPLES: [(&str, &str); 3] = [
+const EXAMPLES: [(&str, &str); 4] = [
+    ("cargo xtask demo", "see bags preserved, on this machine"),
     ("cargo xtask test-all", "run all tests"),
     ("cargo xtask release --no-push --allow-unfinished", "build the 17 images, with cargo and git alone"),
     ("cargo xtask rehearse", "see a deployment, with no account"),

@@ -2,13 +2,15 @@
 //!
 //! This file is the table of contents: it reads the command line, hands over to the module of the command, and turns
 //! the outcome into an exit code. Commands live in one module each; every external program is called from exactly one.
-//! What is public serves the programs beside it: `xtask-deploy`, because the AWS SDK takes minutes to compile, and
-//! `xtask-identify`, because of the signatures.
+//! What is public serves the programs beside it: `xtask-deploy`, because the AWS SDK takes minutes to compile,
+//! `xtask-identify`, because of the signatures, and `preserv-demo`, because of both and the embedded servers.
 
+mod bench;
 mod cargo;
 pub mod catalog;
 pub mod cli;
 mod completions;
+pub mod demo;
 mod deploy;
 mod docker;
 mod doctor;
@@ -52,6 +54,8 @@ pub fn main() -> ExitCode {
         Command::UpdateTemplate(args) => update_template::run(&args, cli.global.dry_run, &ui),
         Command::TestAll(args) => test_all::run(&args, cli.global.dry_run, &ui),
         Command::Up(args) => up::run(&args, &cli.global, &ui),
+        Command::Demo(args) => demo::hand_over(&args, cli.global.dry_run, &ui),
+        Command::Bench(args) => bench::run(&args, &cli.global, &ui),
         Command::Rehearse => rehearse::run(cli.global.dry_run, &ui),
         Command::Doctor => doctor::run(&ui),
         Command::Deploy(_) | Command::Status(_) | Command::Rollback(_) | Command::Logs(_) => {

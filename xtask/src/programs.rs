@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::cargo;
+use crate::cargo::{self, Profile};
 use crate::catalog::Catalog;
 use crate::ui::Ui;
 
@@ -28,19 +28,34 @@ pub(crate) struct Programs<'a> {
 impl Programs<'_> {
     /// The folder in which they are, compiled.
     pub(crate) fn compile(&self, catalog: &Catalog, ui: &Ui) -> Result<PathBuf> {
+        self.compile_for(Profile::Development, catalog, ui)
+    }
+
+    /// The same, but optimised as a release is.
+    pub(crate) fn compile_as_shipped(&self, catalog: &Catalog, ui: &Ui) -> Result<PathBuf> {
+        self.compile_for(Profile::Shipped, catalog, ui)
+    }
+
+    fn compile_for(&self, profile: Profile, catalog: &Catalog, ui: &Ui) -> Result<PathBuf> {
         if let Some(folder) = std::env::var_os(COMPILED) {
             return Ok(folder.into());
         }
-        if folder(catalog).join(self.known_by).exists() {
-            return cargo::build_quietly(self.packages);
+        if folder_of(profile, catalog).join(self.known_by).exists() {
+            return cargo::build_quietly(profile, self.packages);
         }
         ui.say(self.notice);
-        cargo::build_visibly(self.packages, self.expected, ui)
+        cargo::build_visibly(profile, self.packages, self.expected, ui)
     }
 }
 
-/// Where cargo puts programs for this machine: beside this one, which also tells the target that the user's configuration names.
+/// Where cargo puts programs for this machine, as they are developed.
 pub(crate) fn folder(catalog: &Catalog) -> PathBuf {
+    folder_of(Profile::Development, catalog)
+}
+
+/// Next to the folder of this program, which also tells the target that the user's configuration names.
+fn folder_of(profile: Profile, catalog: &Catalog) -> PathBuf {
     let own = std::env::current_exe().ok().and_then(|own| own.parent().map(Path::to_owned));
-    own.filter(|own| own.starts_with(&catalog.target)).unwrap_or_else(|| catalog.target.join("debug"))
+    let own = own.filter(|own| own.starts_with(&catalog.target) && *own != catalog.target);
+    own.map_or_else(|| catalog.target.join(profile.folder()), |own| own.with_file_name(profile.folder()))
 }

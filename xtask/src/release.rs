@@ -171,7 +171,7 @@ pub(crate) fn together(mut problems: Vec<anyhow::Error>) -> anyhow::Error {
     let mut text = format!("{} things stand in the way:", problems.len());
     for problem in &problems {
         let _ = write!(text, "\n  - {problem:#}");
-        if let Some(next) = problem.downcast_ref::<Stop>().map(Stop::next).filter(|next| !next.is_empty()) {
+        if let Some(next) = Stop::next(problem) {
             let _ = write!(text, "\n    next: {next}");
         }
     }

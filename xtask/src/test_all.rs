@@ -28,10 +28,13 @@ use crate::ui::{Paint, Ui, table};
 
 use patience::Patience;
 use report::{Counts, Failed, Host, Report, StageReport, Status};
-use suites::{Tests, Which};
+use suites::{Servers, Tests, Which};
 
 /// The stages in their order. A report is complete when all of them ran.
-const STAGES: [Stage; 3] = [Stage::Lint, Stage::Unit, Stage::Integration];
+const STAGES: [Stage; 4] = [Stage::Lint, Stage::Unit, Stage::Integration, Stage::E2e];
+
+/// What `--real` runs the services on.
+const SERVERS: [&str; 4] = ["redis-server", "weed", "nsqd", "nsqlookupd"];
 
 pub(crate) fn run(args: &cli::TestAll, dry_run: bool, ui: &Ui) -> Result<Exit> {
     let catalog = Catalog::load()?;
@@ -49,6 +52,9 @@ pub(crate) fn run(args: &cli::TestAll, dry_run: bool, ui: &Ui) -> Result<Exit> {
     } else {
         wanted(args)
     };
+    if args.real {
+        find_servers()?;
+    }
     if dry_run {
         return Ok(plan(&wanted, patience, &catalog, ui));
     }
@@ -66,6 +72,8 @@ pub(crate) fn run(args: &cli::TestAll, dry_run: bool, ui: &Ui) -> Result<Exit> {
             && stages.iter().all(|stage| stage.status != Status::NotRun),
         passed: stages.iter().all(|stage| stage.status != Status::Failed)
             && stages.iter().any(|stage| stage.status == Status::Passed),
+        real: args.real
+            && stages.iter().any(|stage| stage.name == report::name(Stage::E2e) && stage.status != Status::NotRun),
         started: humantime::format_rfc3339_seconds(started).to_string(),
         seconds: rounded(ui.elapsed().as_secs_f64()),
         totals: stages.iter().fold(Counts::default(), |sum, stage| Counts {
@@ -87,6 +95,16 @@ pub(crate) fn run(args: &cli::TestAll, dry_run: bool, ui: &Ui) -> Result<Exit> {
         write_atomic(file, junit::document(&report).as_bytes())?;
     }
     Ok(show(&report, &path, args, ui))
+}
+
+/// A run on real servers without one of them is none.
+fn find_servers() -> Result<()> {
+    let missing: Vec<&str> = SERVERS.into_iter().filter(|server| which::which(server).is_err()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let text = format!("--real needs servers that are not on PATH: {}", missing.join(", "));
+    Err(Exit::Unavailable.stop(text, "cargo xtask doctor says how to get them"))
 }
 
 /// What is to be done with a stage.
@@ -113,6 +131,8 @@ fn failed_only(args: &cli::TestAll, failed: &[(String, Option<Vec<String>>)]) ->
         _ if !args.stage.is_empty() && !args.stage.contains(&stage) => Wanted::Not("not asked for"),
         None => Wanted::Not("did not fail last time"),
         Some((_, None)) => Wanted::Run(Which::All),
+        // Its tests are one story: each looks at what those before it did.
+        Some(_) if stage == Stage::E2e => Wanted::Run(Which::All),
         Some((_, Some(names))) => Wanted::Run(Which::Named(names.clone())),
     };
     STAGES.into_iter().map(|stage| (stage, of(stage))).collect()
@@ -156,6 +176,7 @@ fn stages(
     ui: &Ui,
 ) -> Result<Vec<StageReport>> {
     let patience = Patience(args.patience);
+    let servers = if args.real { Servers::Real } else { Servers::Embedded };
     let mut stages: Vec<StageReport> = Vec::new();
     for (stage, wanted) in wanted {
         let failed = stages.iter().find(|earlier| earlier.status == Status::Failed).map(|earlier| earlier.name.clone());
@@ -172,7 +193,7 @@ fn stages(
                     None => lint::run(&catalog.root, patience, ui)?,
                     Some(tests) => {
                         let skips = folder.join(format!("skipped-{}.txt", report::name(*stage)));
-                        tests.run(catalog, which, patience, &skips, ui)?
+                        tests.run(catalog, which, servers, patience, &skips, ui)?
                     }
                 };
                 let report = StageReport::new(*stage, cases, rounded(started.elapsed().as_secs_f64()));

@@ -2,6 +2,7 @@
 //!
 //! With `--format json` stdout carries records only and everything for people goes to stderr. The records are written below `target/xtask/<command>/<run>` as well.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Write};
@@ -181,9 +182,7 @@ impl Ui {
         };
         if let Err(error) = outcome {
             let mut text = format!("{} {error:#}", self.paint(Paint::Red, "error:"));
-            if let Some(next) = error.chain().find_map(|cause| cause.downcast_ref::<Stop>()).map(Stop::next)
-                && !next.is_empty()
-            {
+            if let Some(next) = Stop::next(error) {
                 let _ = write!(text, "\n{} {next}", self.paint(Paint::Bold, "next:"));
             }
             if let Some(folder) = lock(&self.files).as_ref().map(|files| files.folder.clone()) {
@@ -222,12 +221,13 @@ impl Ui {
     }
 
     /// Progress of `total` things (0: not known yet): a bar on a terminal, a plain line for each step elsewhere.
-    pub fn progress(&self, what: &'static str, total: u64) -> Progress<'_> {
+    pub fn progress(&self, what: impl Into<Cow<'static, str>>, total: u64) -> Progress<'_> {
+        let what = what.into();
         let bar = self.bars.add(ProgressBar::new(total));
         if let Ok(style) = ProgressStyle::with_template("  {prefix:<10} {bar:28} {pos}/{len}  {elapsed}  {wide_msg}") {
             bar.set_style(style.progress_chars("━╸─"));
         }
-        bar.set_prefix(what);
+        bar.set_prefix(what.clone());
         if self.interactive {
             bar.enable_steady_tick(Duration::from_millis(200));
         }
@@ -260,17 +260,22 @@ impl Ui {
 #[derive(Debug)]
 pub struct Progress<'a> {
     ui: &'a Ui,
-    what: &'static str,
+    what: Cow<'static, str>,
     bar: ProgressBar,
 }
 
 impl Progress<'_> {
     /// One more is done.
     pub fn step(&self, name: &str) {
-        self.bar.inc(1);
+        self.at(self.bar.position() + 1, name);
+    }
+
+    /// So many are done.
+    pub fn at(&self, done: u64, name: &str) {
+        self.bar.set_position(done);
         self.bar.set_message(name.to_owned());
         if !self.ui.interactive {
-            let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
+            let total = self.bar.length().unwrap_or(0);
             self.ui.say(&format!("  {:<10} {done}/{total}  {name}", self.what));
         }
     }

@@ -39,8 +39,8 @@ pub struct FixityCheck<'a> {
     pub url: &'a str,
     /// The SHA-256 that the Registry has.
     pub expected: &'a str,
-    /// The SHA-256 of the bytes that were read.
-    pub actual: &'a str,
+    /// The SHA-256 of the bytes that were read; `None` where there is no such object.
+    pub actual: Option<&'a str>,
 }
 
 impl IngestObject {
@@ -227,12 +227,13 @@ impl IngestFile {
 impl FixityCheck<'_> {
     /// Whether the bytes are what they were.
     pub fn matches(&self) -> bool {
-        self.expected == self.actual
+        self.actual.is_some_and(|actual| self.expected.eq_ignore_ascii_case(actual))
     }
 
     /// The event of a scheduled check. The Registry sets when it was recorded.
     pub fn event(&self, file: &GenericFile, now: Time) -> PremisEvent {
         let Self { url, expected, actual } = self;
+        let actual = actual.unwrap_or("no object");
         let (outcome, outcome_information) = if self.matches() {
             (Outcome::Success, format!("Fixity matches at {url}: {actual}"))
         } else {
@@ -499,14 +500,14 @@ mod tests {
             ..GenericFile::default()
         };
         let now = Time::now();
-        let good = FixityCheck { url: "https://s3/va/U", expected: "aa", actual: "aa" }.event(&file, now);
+        let good = FixityCheck { url: "https://s3/va/U", expected: "aa", actual: Some("aa") }.event(&file, now);
         assert_eq!(
             (&good.outcome, good.outcome_information.as_str()),
             (&Outcome::Success, "Fixity matches at https://s3/va/U: aa")
         );
         assert_eq!((good.outcome_detail.as_str(), good.generic_file_id, good.date_time), ("sha256:aa", 3, now));
         assert!(!good.created_at.is_set() && !good.updated_at.is_set());
-        let bad = FixityCheck { url: "https://s3/va/U", expected: "aa", actual: "bb" }.event(&file, now);
+        let bad = FixityCheck { url: "https://s3/va/U", expected: "aa", actual: Some("bb") }.event(&file, now);
         assert_eq!(bad.outcome.as_str(), "Failed");
         assert_eq!(bad.outcome_information, "Fixity did not match at https://s3/va/U. Expected aa, got bb");
     }

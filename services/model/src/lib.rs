@@ -5,6 +5,7 @@
 //! Go's `encoding/json` writes them, so that both implementations can share one WorkItem: see [`json`].
 
 pub mod bucket;
+mod deletion_request;
 pub mod event;
 pub mod identifier;
 mod ingest_file;
@@ -23,6 +24,7 @@ mod words;
 mod work_item;
 mod work_result;
 
+pub use deletion_request::{DeletionRequest, Named, Person};
 pub use ingest_file::{ChecksumMismatch, IngestChecksum, IngestFile, Manifest, StoredCopy};
 pub use ingest_object::{IngestObject, Tag};
 pub use json::{List, Unknown, to_json};

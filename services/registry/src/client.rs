@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use model::{GenericFile, Institution, IntellectualObject, Page, PremisEvent, WorkItem};
+use model::{DeletionRequest, GenericFile, Institution, IntellectualObject, Page, PremisEvent, WorkItem};
 use reqwest::Method;
 use serde::Serialize;
 
@@ -54,6 +54,11 @@ impl Client {
     /// A WorkItem, with the identifiers of what it is about.
     pub async fn work_item(&self, id: i64) -> Result<WorkItem, Error> {
         self.show("items", Key::Id(id)).await
+    }
+
+    /// Who asked for a deletion, and who agreed.
+    pub async fn deletion_request(&self, id: i64) -> Result<DeletionRequest, Error> {
+        self.show("deletions", Key::Id(id)).await
     }
 
     /// Creates an object, if it has no id, or updates it. The answer lacks what only show and list have.

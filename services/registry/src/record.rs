@@ -1,6 +1,6 @@
 //! What all records have: an id, 0 before the Registry has made it.
 
-use model::{GenericFile, Institution, IntellectualObject, PremisEvent, StorageRecord, WorkItem};
+use model::{DeletionRequest, GenericFile, Institution, IntellectualObject, PremisEvent, StorageRecord, WorkItem};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -18,4 +18,4 @@ macro_rules! records {
         } )+
     };
 }
-records!(Institution, IntellectualObject, GenericFile, PremisEvent, StorageRecord, WorkItem);
+records!(DeletionRequest, Institution, IntellectualObject, GenericFile, PremisEvent, StorageRecord, WorkItem);

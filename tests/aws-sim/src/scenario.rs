@@ -128,6 +128,8 @@ pub struct PreloadedStack {
 pub struct ChangeSetSettings {
     /// How long working one out takes.
     pub seconds: u64,
+    /// How long its deletion takes.
+    pub deletion_seconds: u64,
     /// Makes it fail for this reason.
     pub fail: Option<String>,
     pub no_changes_wording: NoChanges,
@@ -143,6 +145,7 @@ impl Default for ChangeSetSettings {
     fn default() -> Self {
         Self {
             seconds: 4,
+            deletion_seconds: 0,
             fail: None,
             no_changes_wording: NoChanges::default(),
             early_validation: Vec::new(),

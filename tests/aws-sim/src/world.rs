@@ -22,6 +22,7 @@ pub(crate) enum Due {
     NextStage { stack: String, operation: String, visit: u64 },
     Job { stack: String, operation: String, key: String, ticket: u64, end: End },
     ChangeSet { stack: String, arn: String },
+    ChangeSetGone { stack: String, arn: String },
     ExtraEvents { stack: String, operation: String, left: u32 },
     Interference { stack: String },
     Task { arn: String, step: ecs::task::Step },

@@ -12,15 +12,20 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// A program of this workspace: xtask or a service. `test-all` has compiled them all and says where; in a run by hand its package is
+/// A program of this workspace: xtask, the benchmark or a service. `test-all` has compiled them all and says where; in a run by hand its package is
 /// built when the first test asks for it.
 pub(crate) fn program(name: &str) -> PathBuf {
     static XTASK: OnceLock<()> = OnceLock::new();
+    static BENCH: OnceLock<()> = OnceLock::new();
     static APPS: OnceLock<()> = OnceLock::new();
     if let Some(folder) = std::env::var_os("XTASK_PROGRAMS") {
         return PathBuf::from(folder).join(name);
     }
-    let (built, package) = if name == "xtask" { (&XTASK, "xtask") } else { (&APPS, "apps") };
+    let (built, package) = match name {
+        "xtask" => (&XTASK, "xtask"),
+        "preserv-bench" => (&BENCH, "bench"),
+        _ => (&APPS, "apps"),
+    };
     built.get_or_init(|| {
         let args = ["build", "--quiet", "--package", package];
         let status = Command::new(env!("CARGO")).args(args).current_dir(root()).status();

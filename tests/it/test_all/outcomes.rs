@@ -12,14 +12,15 @@ const FAILS: &str = "    #[test]\n    fn passes() {}\n\n    #[test]\n    fn fail
 fn a_whole_run_passes_and_its_report_names_the_commit() {
     let small = Small::new(PASSES, PASSES);
     let ran = run(&mut small.test_all(&[])).succeeds();
-    assert_eq!(last_line(&ran.stdout), "5 passed, 0 failed, 1 skipped", "{}", ran.stdout);
+    assert_eq!(last_line(&ran.stdout), "6 passed, 0 failed, 1 skipped", "{}", ran.stdout);
     let report = small.report();
     assert_eq!(report["schema"], "preserv-test-report/1");
     assert_eq!(report["commit"], small.workspace.git(&["rev-parse", "HEAD"]));
     assert_eq!((&report["dirty"], &report["complete"], &report["passed"]), (&false.into(), &true.into(), &true.into()));
     let names: Vec<&str> =
         report["stages"].as_array().unwrap().iter().filter_map(|stage| stage["name"].as_str()).collect();
-    assert_eq!(names, ["lint", "unit", "integration"]);
+    assert_eq!(names, ["lint", "unit", "integration", "e2e"]);
+    assert_eq!(report["real"], false);
     assert!(report["versions"]["rustc"].as_str().unwrap().starts_with("rustc 1."));
     assert_eq!(report["stages"][0]["skips"][0]["test"], "template");
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
@@ -60,7 +61,7 @@ fn a_failed_stage_ends_the_run_unless_told_to_go_on() {
     let records: Vec<Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let of = |kind: &str| records.iter().filter(|record| record["type"] == kind).collect::<Vec<_>>();
     let stages: Vec<_> = of("stage").iter().map(|record| record["status"].clone()).collect();
-    assert_eq!(stages, ["not_run", "failed", "failed"]);
+    assert_eq!(stages, ["not_run", "failed", "failed", "not_run"]);
     assert_eq!(of("test_failure").len(), 2);
     assert!(of("test_failure")[0]["output"].as_str().unwrap().contains("said <this>"));
     assert_eq!(of("result")[0]["totals"]["failed"], 2);
@@ -83,7 +84,7 @@ fn a_stage_that_runs_no_test_has_failed() {
 fn a_filter_chooses_tests_and_the_report_is_not_the_whole() {
     let small = Small::new(FAILS, PASSES);
     let ran = run(&mut small.test_all(&["--filter", "passes"])).succeeds();
-    assert_eq!(last_line(&ran.stdout), "2 passed, 0 failed, 0 skipped");
+    assert_eq!(last_line(&ran.stdout), "3 passed, 0 failed, 0 skipped");
     assert_eq!(small.report()["complete"], false);
     let ran = run(&mut small.test_all(&["--filter", "no_such_test"])).fails(1, "no test has a name that contains");
     assert_eq!(last_line(&ran.stdout), "0 passed, 0 failed, 0 skipped");
@@ -169,10 +170,46 @@ fn a_dry_run_prints_the_plan_and_leaves_nothing() {
         "cargo build --workspace --bins --examples",
         "cargo test --workspace --exclude apps --lib --bins --test it",
         "cargo test --workspace --exclude apps --test repository",
+        "cargo test --workspace --exclude apps --test e2e",
     ] {
         assert!(ran.stdout.contains(command), "{}", ran.stdout);
     }
     assert!(!small.workspace.root().join("target").exists());
+}
+
+#[test]
+fn a_run_on_real_servers_says_so_and_wants_all_of_them() {
+    let small = Small::new(PASSES, PASSES);
+    small.end_to_end(
+        "    #[test]\n    fn passes() {\n        assert_eq!(std::env::var(\"E2E_REAL\").as_deref(), Ok(\"1\"));\n    }\n",
+    );
+    small.workspace.commit("real");
+    for server in ["redis-server", "weed", "nsqlookupd"] {
+        small.fakes.add(server, "echo fine");
+    }
+    let path = small.fakes.only_with(&["cargo", "git", "rustc"]);
+    let ran = run(small.test_all(&["--real"]).env("PATH", path)).fails(4, "not on PATH: nsqd");
+    assert!(ran.stderr.contains("cargo xtask doctor"), "{}", ran.stderr);
+
+    small.fakes.add("nsqd", "echo fine");
+    let ran = run(&mut small.test_all(&["--real"])).succeeds();
+    assert_eq!(last_line(&ran.stdout), "6 passed, 0 failed, 1 skipped", "{}", ran.stdout);
+    let report = small.report();
+    assert_eq!((&report["real"], &report["complete"]), (&true.into(), &true.into()));
+
+    // One that left the end-to-end tests out was none.
+    run(&mut small.test_all(&["--real", "--stage", "unit"])).succeeds();
+    assert_eq!(small.report()["real"], false);
+}
+
+#[test]
+fn end_to_end_tests_are_one_story_and_are_rerun_whole() {
+    let small = Small::new(PASSES, PASSES);
+    small.end_to_end(FAILS);
+    let ran = run(&mut small.test_all(&["--stage", "e2e"])).fails(1, "on purpose");
+    assert_eq!(last_line(&ran.stdout), "1 passed, 1 failed, 0 skipped");
+    let ran = run(&mut small.test_all(&["--failed"])).fails(1, "on purpose");
+    assert_eq!(last_line(&ran.stdout), "1 passed, 1 failed, 0 skipped");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //!
 //! For tests only: [`proxy`] and [`scripted`], the two ends of a wire that misbehaves, and [`testing`].
 
+mod folder;
 mod inbox;
 pub mod nsq;
 pub mod proxy;
@@ -18,6 +19,7 @@ pub mod settings;
 mod stack;
 pub mod testing;
 
+pub use folder::Folder;
 pub use inbox::Inbox;
 pub use services::Services;
 pub use stack::{Options, Ports, Stack};

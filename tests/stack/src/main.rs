@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use clap::Parser;
 use serde_json::json;
 use stack::registry::Fixtures;
-use stack::{Inbox, Options, Ports, Services, Stack};
+use stack::{Folder, Inbox, Options, Ports, Services, Stack};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
@@ -65,7 +65,10 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: &Arguments) -> Result<()> {
     let mut signals = Signals::install()?;
-    let folder = Folder::of(arguments)?;
+    let folder = match &arguments.keep {
+        Some(folder) => Folder::kept(folder)?,
+        None => Folder::below(&arguments.below.clone().unwrap_or_else(std::env::temp_dir))?,
+    };
     let stack = Stack::start(Options {
         folder: folder.path().to_owned(),
         ports: if arguments.fixed_ports { Ports::Fixed } else { Ports::Free },
@@ -156,49 +159,6 @@ async fn activity(stack: &Stack) -> String {
         _ => line.push_str(" unknown"),
     }
     line
-}
-
-/// Where all is kept: below a folder that goes away, or in one that stays.
-enum Folder {
-    Temporary(PathBuf),
-    Kept(PathBuf),
-}
-
-impl Folder {
-    fn of(arguments: &Arguments) -> Result<Self> {
-        let made = |path: &Path| {
-            std::fs::create_dir_all(path).with_context(|| format!("making the folder {}", path.display()))?;
-            path.canonicalize().with_context(|| format!("finding the folder {}", path.display()))
-        };
-        if let Some(path) = &arguments.keep {
-            return Ok(Self::Kept(made(path)?));
-        }
-        let below = made(&arguments.below.clone().unwrap_or_else(std::env::temp_dir))?;
-        // Of a process that was killed.
-        for entry in std::fs::read_dir(&below).into_iter().flatten().flatten() {
-            let owner = entry.file_name().to_str().and_then(|name| name.strip_prefix("stack-")?.parse::<u32>().ok());
-            if owner.is_some_and(|process| !Path::new(&format!("/proc/{process}")).exists()) {
-                let _ = std::fs::remove_dir_all(entry.path());
-            }
-        }
-        Ok(Self::Temporary(made(&below.join(format!("stack-{}", std::process::id())))?))
-    }
-
-    fn path(&self) -> &Path {
-        match self {
-            Self::Temporary(path) | Self::Kept(path) => path,
-        }
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if let Self::Temporary(path) = self
-            && let Err(error) = std::fs::remove_dir_all(&*path)
-        {
-            tracing::warn!("cannot remove {}: {error}", path.display());
-        }
-    }
 }
 
 /// What ends the program.

@@ -12,7 +12,7 @@ pub const FILE: &str = ".env.dev";
 pub const ENVIRONMENT: &str = "dev";
 
 /// Setting, bucket.
-const PRESERVATION_BUCKETS: [(&str, &str); 11] = [
+pub const PRESERVATION_BUCKETS: [(&str, &str); 11] = [
     ("BUCKET_STANDARD_VA", "preservation-va"),
     ("BUCKET_STANDARD_OR", "preservation-or"),
     ("BUCKET_GLACIER_OH", "glacier-oh"),
@@ -25,7 +25,8 @@ const PRESERVATION_BUCKETS: [(&str, &str); 11] = [
     ("BUCKET_WASABI_TX", "wasabi-tx"),
     ("BUCKET_WASABI_VA", "wasabi-va"),
 ];
-const STAGING_BUCKET: &str = "staging";
+/// Where files wait between receiving and preservation.
+pub const STAGING_BUCKET: &str = "staging";
 /// What upstream's tests put their own files in.
 const TEST_BUCKET: &str = "receiving";
 
@@ -139,7 +140,7 @@ pub fn text(access: &Access, folder: &Path) -> String {
         ("PRESERV_REGISTRY_API_VERSION", "v3"),
         ("REDIS_DEFAULT_DB", "0"),
         ("APT_QUEUE_INTERVAL", "20s"),
-        ("INGEST_BUCKET_READER_INTERVAL", "5s"),
+        ("INGEST_BUCKET_READER_INTERVAL", "2s"),
         ("QUEUE_FIXITY_INTERVAL", "60s"),
         ("MAX_DAYS_SINCE_LAST_FIXITY", "90"),
         ("MAX_FIXITY_ITEMS_PER_RUN", "100"),

@@ -265,6 +265,16 @@ impl Trouble {
             && (self.message.contains("does not exist") || missing.iter().any(|word| self.code.contains(word)))
     }
 
+    /// Somebody else made it first.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.kind == Kind::Refused && self.code.contains("AlreadyExists")
+    }
+
+    /// The change set is at something that must end first.
+    pub(crate) fn is_untimely(&self) -> bool {
+        self.kind == Kind::Refused && self.code.contains("InvalidChangeSetStatus")
+    }
+
     /// The error that ends the command before anything was started.
     pub(crate) fn stop(self) -> anyhow::Error {
         let (exit, next) = match self.kind {

@@ -1,5 +1,7 @@
 //! A change set from its making to its execution or deletion.
 
+use std::time::Instant;
+
 use aws_sdk_cloudformation::types::{
     Capability, ChangeSetStatus, ChangeSetType, ExecutionStatus, OnStackFailure, Parameter,
 };
@@ -23,6 +25,8 @@ pub(crate) enum Body {
 pub(crate) struct Order<'a> {
     pub(crate) stack: &'a str,
     pub(crate) name: String,
+    /// Another run that asks for a change set of the same name asks for another one, and is told that there is one.
+    pub(crate) run: &'a str,
     pub(crate) description: String,
     pub(crate) kind: Kind,
     pub(crate) body: Body,
@@ -57,8 +61,12 @@ impl ChangeSet {
         self.status == ChangeSetStatus::CreateComplete && self.execution == ExecutionStatus::Available
     }
 
-    fn is_being_made(&self) -> bool {
+    pub(crate) fn is_being_made(&self) -> bool {
         matches!(self.status, ChangeSetStatus::CreatePending | ChangeSetStatus::CreateInProgress)
+    }
+
+    pub(crate) fn is_being_deleted(&self) -> bool {
+        matches!(self.status, ChangeSetStatus::DeletePending | ChangeSetStatus::DeleteInProgress)
     }
 
     /// CloudFormation found nothing to do, in either of its two wordings.
@@ -80,9 +88,10 @@ pub(crate) fn name(purpose: &str, tag: &str, template_sha256: &str, plan: &Plan)
     format!("{purpose}-{tag}-{hash}")
 }
 
-/// The token of the request that executes a change set. A repetition of a request whose answer was lost carries the same one.
-pub(crate) fn token(change_set_id: &str) -> String {
-    let hash = hexadecimal(&Sha256::digest(change_set_id)[..16]);
+/// The token of the one request that is about this: making a change set in a run, executing one by its id. A repetition of a request
+/// whose answer was lost carries the same one.
+pub(crate) fn token(about: &str) -> String {
+    let hash = hexadecimal(&Sha256::digest(about)[..16]);
     format!("deploy-{hash}")
 }
 
@@ -113,7 +122,7 @@ pub(crate) async fn create(aws: &Aws<'_>, order: &Order<'_>) -> Result<(), Troub
             .create_change_set()
             .stack_name(order.stack)
             .change_set_name(&order.name)
-            .client_token(&order.name)
+            .client_token(token(order.run))
             .description(&order.description)
             .change_set_type(kind.clone())
             .set_template_body(body.clone())
@@ -187,7 +196,7 @@ pub(crate) async fn describe(aws: &Aws<'_>, stack: &str, name: &str) -> Result<O
 
 /// Waits until the change set is made, or failed.
 pub(crate) async fn wait(aws: &Aws<'_>, stack: &str, name: &str) -> anyhow::Result<ChangeSet> {
-    let since = std::time::Instant::now();
+    let since = Instant::now();
     loop {
         // It may take a moment until CloudFormation knows of what it just made.
         let found = describe(aws, stack, name).await.map_err(Trouble::stop)?;
@@ -204,16 +213,22 @@ pub(crate) async fn wait(aws: &Aws<'_>, stack: &str, name: &str) -> anyhow::Resu
     }
 }
 
-/// Deletes it; that it is gone already is as good.
+/// Deletes it; that it is gone already is as good. One that is still being made cannot be deleted, and is waited for.
 pub(crate) async fn delete(aws: &Aws<'_>, stack: &str, name: &str) -> Result<(), Trouble> {
-    let answer = aws
-        .attempt("deleting the change set", async || {
-            aws.cloudformation.delete_change_set().stack_name(stack).change_set_name(name).send().await
-        })
-        .await;
-    match answer {
-        Err(trouble) if !trouble.is_missing() => Err(trouble),
-        _ => Ok(()),
+    let since = Instant::now();
+    loop {
+        let answer = aws
+            .attempt("deleting the change set", async || {
+                aws.cloudformation.delete_change_set().stack_name(stack).change_set_name(name).send().await
+            })
+            .await;
+        match answer {
+            Err(trouble) if trouble.is_missing() => return Ok(()),
+            Err(trouble) if trouble.is_untimely() && since.elapsed() < aws.timing.change_set() => {
+                aws.between_looks().await;
+            }
+            answer => return answer.map(|_| ()),
+        }
     }
 }
 

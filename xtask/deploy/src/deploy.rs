@@ -4,7 +4,7 @@
 use anyhow::{Context, Result};
 use serde_json::json;
 use xtask::cli::deploy::{Deploy, Environment};
-use xtask::exit::Exit;
+use xtask::exit::{Exit, Stop};
 use xtask::ui::Paint;
 
 use crate::aws::Trouble;
@@ -83,7 +83,8 @@ pub(crate) async fn deploy(session: &Session<'_>, interrupts: &mut Interrupts, j
         Err(error) => {
             // The reason to stop is the one to report, whatever becomes of the tidying. Ctrl-C once more ends that too.
             if let Err(tidying) = interrupts.guard(leftovers.remove(session)).await {
-                session.ui.warn(&format!("{tidying:#}"));
+                let next = Stop::next(&tidying).map(|next| format!("; {next}")).unwrap_or_default();
+                session.ui.warn(&format!("{tidying:#}{next}"));
             }
             return Err(error);
         }
@@ -200,6 +201,7 @@ async fn prepare(session: &Session<'_>, job: &Job<'_>, leftovers: &Leftovers) ->
         let order = Order {
             stack: &session.stack_name(),
             name: change_set::name(purpose(&job.mode), &tag, &template.sha256, &plan),
+            run: ui.run_id(),
             description: description(&tag, release.as_ref(), job.note, &caller),
             kind: if stack.is_some() { Kind::Update } else { Kind::Create },
             body,

@@ -120,7 +120,9 @@ mod tests {
         let staging = Environment::Staging;
         assert_eq!(judge(&good(), commit, staging), Ok(Tests::Passed("7 passed, 1 skipped".to_owned())));
         assert!(judge(&good(), "1a2b3c4", staging).is_ok());
-        assert!(judge(&with(|report| report.real = true), commit, Environment::Prod).is_ok());
+        for environment in [Environment::Demo, Environment::Prod] {
+            assert!(judge(&with(|report| report.real = true), commit, environment).is_ok());
+        }
         let table = [
             (with(|report| report.commit = Some("2".repeat(40))), commit, staging, "is of 2222222222"),
             (with(|report| report.commit = None), commit, staging, "no commit"),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use aws_sdk_cloudformation::types::{ExecutionStatus, TemplateStage};
@@ -258,29 +258,62 @@ pub(crate) async fn make(
     standing: &Standing,
     leftovers: &Leftovers,
 ) -> Result<ChangeSet> {
-    let aws = &session.aws;
-    let found = change_set::describe(aws, order.stack, &order.name).await.map_err(Trouble::stop)?;
-    if let Some(found) = found {
-        if found.can_execute() {
-            session.ui.say(&format!("  change set {} is there already", found.name));
-            return Ok(found);
-        }
-        change_set::delete(aws, order.stack, &order.name).await.map_err(Trouble::stop)?;
+    if let Some(found) = standing_set(session, order).await? {
+        return Ok(found);
     }
     leftovers.note_change_set(order.stack, &order.name);
     if let (Kind::Create, Standing::New { in_review: false }) = (order.kind, standing) {
         leftovers.note_stack(order.stack);
     }
     session.ui.say(&format!("  making change set {}", order.name));
-    change_set::create(aws, order).await.map_err(|trouble| {
+    let refused = |trouble: Trouble| {
         let next = "correct what CloudFormation names; nothing was changed";
-        if trouble.kind == crate::aws::Kind::Refused {
-            Exit::Failed.stop(trouble.to_string(), next)
-        } else {
-            trouble.stop()
+        Exit::Failed.stop(trouble.to_string(), next)
+    };
+    match change_set::create(&session.aws, order).await {
+        Ok(()) => change_set::wait(&session.aws, order.stack, &order.name).await,
+        Err(trouble) if trouble.is_taken() => {
+            // Another run was faster: what it made is not for this one to take away.
+            leftovers.keep();
+            standing_set(session, order).await?.ok_or_else(|| refused(trouble))
         }
-    })?;
-    change_set::wait(aws, order.stack, &order.name).await
+        Err(trouble) if trouble.kind == crate::aws::Kind::Refused => Err(refused(trouble)),
+        Err(trouble) => Err(trouble.stop()),
+    }
+}
+
+/// The change set of this name, if there is one that can be executed. What is under way with it, by another run or on another machine,
+/// is waited for; what is of no use is deleted.
+async fn standing_set(session: &Session<'_>, order: &Order<'_>) -> Result<Option<ChangeSet>> {
+    let aws = &session.aws;
+    let (since, mut waits_for) = (Instant::now(), "");
+    loop {
+        let found = change_set::describe(aws, order.stack, &order.name).await.map_err(Trouble::stop)?;
+        let now = match found {
+            None => return Ok(None),
+            Some(found) if found.can_execute() => {
+                session.ui.say(&format!("  change set {} is there already", found.name));
+                return Ok(Some(found));
+            }
+            Some(found) if found.is_being_made() => "made",
+            Some(found) if found.is_being_deleted() => "deleted",
+            Some(_) => {
+                change_set::delete(aws, order.stack, &order.name).await.map_err(Trouble::stop)?;
+                continue;
+            }
+        };
+        if since.elapsed() > aws.timing.change_set() {
+            return Err(Exit::Busy.stop(
+                format!("the change set {} is still being {now}, by another run or on another machine", order.name),
+                "wait for that run to end, or delete the change set, and run it again",
+            ));
+        }
+        if now != waits_for {
+            waits_for = now;
+            session.ui.say(&format!("  change set {} is being {now}: waiting", order.name));
+        }
+        aws.between_looks().await;
+    }
 }
 
 /// Why a change set is of no use, with what early validation found.

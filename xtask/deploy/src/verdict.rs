@@ -42,7 +42,8 @@ pub(crate) struct Shipped {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "verdict", content = "reason")]
 pub(crate) enum Verdict {
-    Verified,
+    /// With what else was noticed, and is no fault of the release.
+    Verified(Option<String>),
     /// It may still become right: seen too early.
     Settling(String),
     /// Nothing runs that could be looked at.
@@ -51,7 +52,8 @@ pub(crate) enum Verdict {
     Wrong(String),
 }
 
-/// Judges one service.
+/// Judges one service by its rollout, its task definition and the digests of its tasks. How many of them run is a note: a scale-in that
+/// waits for protected tasks, a scale-out or a lost Spot task says nothing of the release.
 pub(crate) fn judge(seen: &Seen, shipped: &Shipped) -> Verdict {
     let Some(primary) = seen.deployments.first() else {
         return Verdict::Wrong("the service has no deployment".to_owned());
@@ -76,16 +78,16 @@ pub(crate) fn judge(seen: &Seen, shipped: &Shipped) -> Verdict {
             primary.rollout
         ));
     }
-    if seen.running != seen.desired || seen.tasks.len() < usize::try_from(seen.desired).unwrap_or(0) {
-        return Verdict::Settling(format!("{} of {} tasks run", seen.running, seen.desired));
-    }
+    let counts = format!("{} of {} tasks run", seen.running, seen.desired);
+    let mut verified = 0;
     for task in &seen.tasks {
         if task.task_definition != shipped.task_definition {
             return Verdict::Settling(format!("task {} still runs {}", task.id, revision(&task.task_definition)));
         }
         match &task.digest {
-            None => return Verdict::Settling(format!("task {} does not say its digest yet", task.id)),
-            Some(digest) if shipped.digests.contains(digest) => {}
+            // It has just come.
+            None => {}
+            Some(digest) if shipped.digests.contains(digest) => verified += 1,
             Some(digest) if shipped.digests.is_empty() => {
                 return Verdict::NotVerified(format!("{digest} runs, and the template pins no digest"));
             }
@@ -94,7 +96,10 @@ pub(crate) fn judge(seen: &Seen, shipped: &Shipped) -> Verdict {
             }
         }
     }
-    Verdict::Verified
+    match verified {
+        0 => Verdict::Settling(format!("{counts}, and none says its digest yet")),
+        _ => Verdict::Verified((seen.running != seen.desired).then_some(counts)),
+    }
 }
 
 /// The last part of an ARN: `family:7`.
@@ -148,7 +153,15 @@ mod tests {
             (with(|seen| seen.deployments.clear()), "wrong"),
             (with(|seen| seen.deployments.push(deployment(OLD, ""))), "settling"),
             (with(|seen| seen.deployments = vec![deployment(OURS, "IN_PROGRESS")]), "settling"),
-            (with(|seen| seen.running = 0), "settling"),
+            (with(|seen| (seen.running, seen.tasks) = (0, Vec::new())), "settling"),
+            // A scale-in waits for protected tasks; a scale-out, or a Spot task that is replaced.
+            (
+                with(|seen| (seen.desired, seen.running, seen.tasks) = (1, 3, vec![task(OURS, "sha256:amd64"); 3])),
+                "noted",
+            ),
+            (with(|seen| (seen.desired, seen.running) = (2, 1)), "noted"),
+            (with(|seen| seen.tasks.push(task(OURS, ""))), "verified"),
+            (with(|seen| seen.tasks.push(task(OURS, "sha256:other"))), "wrong"),
             (with(|seen| seen.tasks.clear()), "settling"),
             (with(|seen| seen.tasks = vec![task(OLD, "sha256:amd64")]), "settling"),
             (with(|seen| seen.tasks[0].digest = None), "settling"),
@@ -156,7 +169,8 @@ mod tests {
         ];
         for (seen, expected) in table {
             let word = match judge(&seen, &shipped) {
-                Verdict::Verified => "verified",
+                Verdict::Verified(None) => "verified",
+                Verdict::Verified(Some(_)) => "noted",
                 Verdict::Settling(_) => "settling",
                 Verdict::NotVerified(_) => "not verified",
                 Verdict::Wrong(_) => "wrong",

@@ -77,7 +77,7 @@ pub(crate) async fn verify(
         if let Verdict::Settling(reason) = verdict {
             *verdict = Verdict::Wrong(std::mem::take(reason));
         }
-        if failed > 0 && *verdict == Verdict::Verified {
+        if failed > 0 && matches!(verdict, Verdict::Verified(_)) {
             *verdict = Verdict::Wrong(format!("{failed} tasks failed while it was observed"));
         }
     }
@@ -103,7 +103,7 @@ pub(crate) fn show(session: &Session<'_>, links: &[Link]) -> bool {
     let mut rows = Vec::new();
     for link in links {
         let (paint, word, reason) = match &link.verdict {
-            Verdict::Verified => (Paint::Green, "verified", String::new()),
+            Verdict::Verified(note) => (Paint::Green, "verified", note.clone().unwrap_or_default()),
             Verdict::NotVerified(reason) => (Paint::Yellow, "not verified", reason.clone()),
             Verdict::Settling(reason) | Verdict::Wrong(reason) => (Paint::Red, "wrong", reason.clone()),
         };
@@ -282,7 +282,7 @@ async fn wait_for(
         let seen = live::seen(&task, &workload.container);
         let ours = task.containers().iter().find(|container| container.name() == Some(&workload.container));
         let verdict = match (ours.and_then(aws_sdk_ecs::types::Container::exit_code), &seen.digest) {
-            (Some(0), Some(digest)) if shipped.digests.contains(digest) => Verdict::Verified,
+            (Some(0), Some(digest)) if shipped.digests.contains(digest) => Verdict::Verified(None),
             (Some(0), Some(digest)) if shipped.digests.is_empty() => {
                 Verdict::NotVerified(format!("{digest} runs, and the template pins no digest"))
             }

@@ -103,6 +103,7 @@ mod tests {
             dirty: false,
             complete: false,
             passed: false,
+            real: false,
             started: "2026-11-24T00:00:00Z".to_owned(),
             seconds: 1.5,
             totals: Counts { passed: 1, failed: 1, skipped: 1 },

@@ -1,4 +1,5 @@
-//! Reads what `cargo test` prints: cargo's headers and libtest's stable lines, in one stream, in the order in which they came.
+//! Reads what `cargo test` prints: cargo's headers and libtest's stable lines, or those of a harness that imitates it, in one stream,
+//! in the order in which they came.
 //!
 //! It knows nothing of processes. Whatever cannot be explained is a failure: a suite that ends without its result line
 //! has crashed, and a result line that disagrees with the tests before it is believed only as far as it makes things worse.
@@ -123,7 +124,7 @@ impl Parser {
             return Some(self.suites.last_mut()?.test(name, outcome));
         }
         if let Some((name, rest)) = line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ")) {
-            let name = without_mark(name).to_owned();
+            let name = without_mark(name.trim_end()).to_owned();
             match outcome(rest) {
                 Some(outcome) => return Some(suite.test(name, outcome)),
                 None => self.mode = Mode::Pending(name),
@@ -142,7 +143,8 @@ impl Parser {
     /// open a block, and only a result that fits ends the list.
     fn failures_line(&mut self, shown: Option<usize>, line: &str) {
         let Some(suite) = self.suites.last_mut() else { return };
-        let block = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----"));
+        let block = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" ----"));
+        let block = block.map(|name| name.strip_suffix(" stdout").unwrap_or(name));
         let failed =
             |name: &str| suite.tests.iter().position(|test| test.outcome == Outcome::Failed && test.name == name);
         if let Some(index) = block.and_then(|name| failed(without_mark(name))) {

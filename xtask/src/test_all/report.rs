@@ -25,6 +25,9 @@ pub(crate) struct Report {
     pub(crate) complete: bool,
     /// No stage that ran failed.
     pub(crate) passed: bool,
+    /// The end-to-end tests ran on real servers.
+    #[serde(default)]
+    pub(crate) real: bool,
     /// RFC 3339, UTC.
     pub(crate) started: String,
     pub(crate) seconds: f64,
@@ -166,6 +169,7 @@ pub(crate) fn name(stage: Stage) -> &'static str {
         Stage::Lint => "lint",
         Stage::Unit => "unit",
         Stage::Integration => "integration",
+        Stage::E2e => "e2e",
     }
 }
 

@@ -27,6 +27,10 @@ pub(crate) const BUILD_LIMIT: Duration = Duration::from_mins(40);
 const UNIT_LIMIT: Duration = Duration::from_mins(25);
 /// The release tests build and emulate for two platforms, and push to a registry, on two cores.
 const INTEGRATION_LIMIT: Duration = Duration::from_mins(45);
+/// All bags through all services, and the faults. The long form of those, by hand, may take most of it.
+const E2E_LIMIT: Duration = Duration::from_mins(40);
+/// Set for end-to-end tests on real servers.
+const REAL: &str = "E2E_REAL";
 /// Where `tests/it/support` writes which tests it skipped, and why.
 const SKIPPED: &str = "XTASK_SKIPPED";
 /// What is shown of a build that failed.
@@ -40,6 +44,13 @@ pub(crate) enum Which {
     Containing(String),
     /// Those of these names.
     Named(Vec<String>),
+}
+
+/// What end-to-end tests run the services on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Servers {
+    Embedded,
+    Real,
 }
 
 /// All packages that have tests. `apps` has none: cargo would link an empty harness for each executable. It asks for no features of
@@ -63,12 +74,14 @@ pub(crate) struct Tests {
 }
 
 impl Tests {
-    /// The integration tests of a package are its target `it`, those of the whole repository are `repository`; a rule keeps it so.
+    /// The integration tests of a package are its target `it`, those of the whole repository are `repository`, those of the whole
+    /// system `e2e`; a rule keeps it so.
     pub(crate) fn of(stage: Stage) -> Option<Self> {
         match stage {
             Stage::Lint => None,
             Stage::Unit => Some(Self { targets: &["--lib", "--bins", "--test", "it"], limit: UNIT_LIMIT }),
             Stage::Integration => Some(Self { targets: &["--test", "repository"], limit: INTEGRATION_LIMIT }),
+            Stage::E2e => Some(Self { targets: &["--test", "e2e"], limit: E2E_LIMIT }),
         }
     }
 
@@ -87,6 +100,7 @@ impl Tests {
         &self,
         catalog: &Catalog,
         which: &Which,
+        servers: Servers,
         patience: Patience,
         skips: &Path,
         ui: &Ui,
@@ -100,6 +114,7 @@ impl Tests {
             }
         }
         let command = self.command(&catalog.root, which).env(SKIPPED, skips).env(COMPILED, programs::folder(catalog));
+        let command = if servers == Servers::Real { command.env(REAL, "1") } else { command };
         ui.detail(&format!("$ {}", command.shown()));
         let limit = patience.with(self.limit);
         let (suites, finished) = watch(command.limit(limit), ui)?;

@@ -5,14 +5,14 @@
 use std::process::ExitCode;
 
 use buckets::Preservation;
-use worker::settings::EndToEnd;
+use worker::settings::{EndToEnd, Retention};
 use worker::{ItemWorker, Program, Rules, Stage};
 
-const PROGRAM: Program<ItemWorker, (Preservation, EndToEnd)> = Program {
+const PROGRAM: Program<ItemWorker, (Preservation, Retention, EndToEnd)> = Program {
     name: env!("CARGO_BIN_NAME"),
     about: "Deletes a file or an object from preservation storage and marks it deleted in Registry.",
     kind: ItemWorker::new(Rules::deletion()),
-    stage: Stage::Unfinished,
+    stage: Stage::Run(|context| Box::pin(deletion::Deleter::serve(context))),
 };
 
 fn main() -> ExitCode {

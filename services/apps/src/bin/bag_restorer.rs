@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use buckets::Preservation;
 use model::Topic;
+use restoration::BagRestorer;
 use worker::settings::{EndToEnd, RestoreDir};
 use worker::{ItemWorker, Program, Rules, Stage};
 
@@ -13,7 +14,13 @@ const PROGRAM: Program<ItemWorker, (Preservation, RestoreDir, EndToEnd)> = Progr
     name: env!("CARGO_BIN_NAME"),
     about: "Packs an object's files into a bag in the depositor's restoration bucket.",
     kind: ItemWorker::new(Rules::restoration(Topic::RestoreObject)),
-    stage: Stage::Unfinished,
+    stage: Stage::Run(|context| {
+        Box::pin(restoration::run(
+            context,
+            |(preservation, ..)| preservation,
+            |ground, (_, folder, end_to_end)| BagRestorer::new(ground, folder, *end_to_end),
+        ))
+    }),
 };
 
 fn main() -> ExitCode {

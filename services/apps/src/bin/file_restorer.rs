@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use buckets::Preservation;
 use model::Topic;
+use restoration::FileRestorer;
 use worker::settings::EndToEnd;
 use worker::{ItemWorker, Program, Rules, Stage};
 
@@ -13,7 +14,13 @@ const PROGRAM: Program<ItemWorker, (Preservation, EndToEnd)> = Program {
     name: env!("CARGO_BIN_NAME"),
     about: "Copies a single file to the depositor's restoration bucket.",
     kind: ItemWorker::new(Rules::restoration(Topic::RestoreFile)),
-    stage: Stage::Unfinished,
+    stage: Stage::Run(|context| {
+        Box::pin(restoration::run(
+            context,
+            |(preservation, _)| preservation,
+            |ground, (_, end_to_end)| FileRestorer::new(ground, *end_to_end),
+        ))
+    }),
 };
 
 fn main() -> ExitCode {

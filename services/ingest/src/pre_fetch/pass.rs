@@ -7,7 +7,7 @@ use std::time::Duration;
 use bagit::aptrust::TAG_FILES;
 use bagit::{Role, Syntax, Tag, TagItem, TagParser};
 use bytes::Bytes;
-use digests::{Algorithms, Hashing};
+use digests::Algorithms;
 use futures_util::{Stream, StreamExt as _, stream};
 use model::{ChecksumSource, IngestFile, IngestObject, Time};
 use storage::{Attributes, ETag, Get, Length, Put};
@@ -16,9 +16,9 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use worker::{Stop, Task};
 
-use super::ends::{Ends, Keeper};
+use super::ends::Keeper;
 use super::manifests::Manifest;
-use super::records::Records;
+use super::records::{Passing, Records};
 use super::{PreFetch, failed};
 
 /// Bytes of labels and values that a bag may have; all of them are in one document in Redis, and in memory.
@@ -46,12 +46,6 @@ enum Class {
     Manifest,
     /// That, and its tags are read.
     Tags,
-}
-
-/// What becomes of a file's bytes while they pass.
-pub(super) struct Passing {
-    pub(super) hashing: Hashing,
-    pub(super) ends: Ends,
 }
 
 struct Pass<'a, S> {

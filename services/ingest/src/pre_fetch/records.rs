@@ -3,20 +3,26 @@
 
 use std::mem;
 
-use digests::Digests;
+use digests::{Digests, Hashing};
 use model::{Algorithm, ChecksumSource, IngestChecksum, IngestFile, Time};
 use redis_store::Store;
 use tokio::task::{JoinError, JoinSet};
 use worker::{Stop, Task};
 
 use super::PAGE;
-use super::pass::Passing;
+use super::ends::Ends;
 use crate::formats;
 
 /// Files whose digests are being finished. Each has up to 64 KiB of its bytes still to hash, and about as many of its ends.
 const HASHING: usize = 64;
 /// Batches of records on their way to Redis.
 const SAVING: usize = 2;
+
+/// What becomes of a file's bytes while they pass.
+pub(super) struct Passing {
+    pub(super) hashing: Hashing,
+    pub(super) ends: Ends,
+}
 
 /// On their way to Redis. Dropped, they stop where they are.
 pub(super) struct Records {

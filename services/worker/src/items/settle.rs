@@ -107,6 +107,10 @@ impl<S: ItemStage, A: Admission> ItemLoop<S, A> {
         }
         if case.claim.check().is_err() {
             let id = case.item.id;
+            // Whoever took over keeps the claim, dead or alive: it must not be taken here only to be released.
+            if let Some(reason) = taken_away(case, self.look(id).await?.as_ref()) {
+                return Ok(Written::TakenAway(reason));
+            }
             let taken = self.clients.store.take_claim(id, self.topic(), &self.node, self.plan.claim_ttl).await;
             // Where no claim is left, and no other worker's either, the item would look like a Go worker's.
             match taken.context("it could not be claimed again in Redis")? {

@@ -17,8 +17,8 @@ mod values;
 pub use duration::parse as parse_duration;
 pub use reader::{Reader, Reported, Setting};
 pub use sections::{
-    EndToEnd, FixityAge, FixityBatch, IngestTempDir, LogTarget, Logging, Nsq, NsqPublisher, Profiles, Redis, Registry,
-    RestoreDir, Section,
+    EndToEnd, FixityAge, FixityBatch, FixityCopies, IngestTempDir, LogTarget, Logging, Nsq, NsqPublisher, Profiles,
+    Redis, Registry, RestoreDir, Retention, Section,
 };
 pub use sources::{Environment, Sources};
 pub use values::{Bucket, Host, HostPort, HttpUrl, LogLevel, Secret, Text, Value};

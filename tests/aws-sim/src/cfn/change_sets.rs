@@ -128,7 +128,7 @@ fn same_request(world: &World, stack: Option<&str>, name: &str, input: &Input) -
     let Some(set) = sets.iter().find(|set| set.name == name && set.execution != "EXECUTE_COMPLETE") else {
         return Ok(None);
     };
-    if set.token.is_some() && set.token.as_deref() == input.text("ClientToken") {
+    if set.status != "DELETE_PENDING" && set.token.is_some() && set.token.as_deref() == input.text("ClientToken") {
         return Ok(Some(json!({"Id": set.arn, "StackId": id})));
     }
     Err(Fault::new(
@@ -340,18 +340,32 @@ pub(super) fn delete(world: &mut World, input: &Input) -> Answer {
         Err(fault) if fault.code == "ChangeSetNotFound" => return Ok(json!({})),
         Err(fault) => return Err(fault),
     };
+    let seconds = world.scenario.change_set.deletion_seconds;
     if let Some(stack) = world.cfn.stacks.get_mut(&id) {
-        let set = &stack.change_sets[index];
-        if set.status == "CREATE_PENDING"
-            || set.status == "CREATE_IN_PROGRESS"
+        let set = &mut stack.change_sets[index];
+        if ["CREATE_PENDING", "CREATE_IN_PROGRESS", "DELETE_PENDING"].contains(&set.status.as_str())
             || set.execution == "EXECUTE_IN_PROGRESS"
         {
             let text = format!("ChangeSet [{}] cannot be deleted in its current status of [{}]", set.arn, set.status);
             return Err(Fault::new("InvalidChangeSetStatus", text));
         }
-        stack.change_sets.remove(index);
+        if seconds == 0 {
+            stack.change_sets.remove(index);
+        } else {
+            "DELETE_PENDING".clone_into(&mut set.status);
+            "UNAVAILABLE".clone_into(&mut set.execution);
+            let arn = set.arn.clone();
+            world.schedule(Duration::from_secs(seconds), Due::ChangeSetGone { stack: id, arn });
+        }
     }
     Ok(json!({}))
+}
+
+/// Its deletion ends.
+pub(super) fn gone(world: &mut World, stack: &str, arn: &str) {
+    if let Some(stack) = world.cfn.stacks.get_mut(stack) {
+        stack.change_sets.retain(|set| set.arn != arn);
+    }
 }
 
 pub(super) fn execute(world: &mut World, input: &Input) -> Answer {

@@ -103,6 +103,7 @@ pub(crate) fn due(world: &mut World, due: Due) {
             });
         }
         Due::ChangeSet { stack, arn } => change_sets::computed(world, &stack, &arn),
+        Due::ChangeSetGone { stack, arn } => change_sets::gone(world, &stack, &arn),
         Due::ExtraEvents { stack, operation, left } => actions::extra_events(world, &stack, &operation, left),
         Due::Interference { stack } => actions::interfere(world, &stack),
         Due::Task { .. } | Due::Reconcile { .. } => {}

@@ -25,6 +25,7 @@ pub mod vocabulary;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context as _;
 use axum::Router;
@@ -77,10 +78,15 @@ pub struct Registry {
     server: server::Server,
     actions: Actions,
     faults: Faults,
+    requests: Arc<AtomicU64>,
 }
 
+/// What an answer comes from, and how many were asked for.
+type Answering = (Arc<pages::Pages>, Arc<api::Context>, Arc<AtomicU64>);
+
 /// To people or to programs.
-async fn answer(State((pages, context)): State<(Arc<pages::Pages>, Arc<api::Context>)>, request: Request) -> Response {
+async fn answer(State((pages, context, requests)): State<Answering>, request: Request) -> Response {
+    requests.fetch_add(1, Ordering::Relaxed);
     if pages::wanted(&request) { pages.handle(request).await } else { api::handle(State(context), request).await }
 }
 
@@ -94,14 +100,14 @@ impl Registry {
         let store = Store::open(database.as_deref(), retention).context("cannot open the database of the Registry")?;
         fixtures::load(&store, fixtures).context("cannot load the fixtures of the Registry")?;
         let actions = Actions { store, nsqd, redis };
-        let faults = Faults::default();
+        let (faults, requests) = (Faults::default(), Arc::<AtomicU64>::default());
         let url = format!("http://{address}");
         let pages = Arc::new(pages::Pages::new(actions.clone(), url.clone()));
         let context = Arc::new(api::Context { actions: actions.clone(), test_environment, batch_deletion_key, url });
-        let router = Router::new().fallback(answer).with_state((pages, context));
+        let router = Router::new().fallback(answer).with_state((pages, context, requests.clone()));
         let server =
             server::Server::start(listener, router, faults.clone()).context("cannot start the Registry's server")?;
-        Ok(Self { server, actions, faults })
+        Ok(Self { server, actions, faults, requests })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -121,6 +127,11 @@ impl Registry {
     /// What changes records and tells the workers.
     pub fn actions(&self) -> &Actions {
         &self.actions
+    }
+
+    /// How many requests reached it, of programs and of people.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
     }
 
     /// What goes wrong on purpose.

@@ -23,6 +23,7 @@ mod model;
 mod operation;
 mod outcome;
 mod receive;
+mod requests;
 mod restore;
 mod send;
 mod server;
@@ -47,6 +48,7 @@ pub use clock::Clock;
 pub use faults::{Fault, FaultKind, Faults};
 pub use model::StorageClass;
 pub use operation::Operation;
+pub use requests::Requests;
 use store::Store;
 
 /// A running server. It ends, with its connections and its temporary data, when this is dropped.
@@ -55,6 +57,7 @@ pub struct S3 {
     address: SocketAddr,
     clock: Clock,
     faults: Faults,
+    requests: Requests,
     admin: Option<Admin>,
     store: Arc<Store>,
     stopped: CancellationToken,
@@ -140,13 +143,13 @@ impl S3 {
             anyhow::Ok(store)
         });
         let store = store.await??;
-        let faults = Faults::default();
+        let (faults, requests) = (Faults::default(), Requests::default());
         let admin = options.admin.then(|| Admin::new(address));
         let stopped = CancellationToken::new();
-        let server = server::Server::new(&options, store.clone(), faults.clone(), admin.clone());
+        let server = server::Server::new(&options, store.clone(), faults.clone(), requests.clone(), admin.clone());
         let task = tokio::spawn(server.run(listener, stopped.clone()));
         tracing::debug!(%address, "the S3 server listens");
-        Ok(Self { address, clock, faults, admin, store, stopped, task })
+        Ok(Self { address, clock, faults, requests, admin, store, stopped, task })
     }
 
     /// Where it listens.
@@ -167,6 +170,11 @@ impl S3 {
     /// What goes wrong.
     pub fn faults(&self) -> &Faults {
         &self.faults
+    }
+
+    /// How many requests came in.
+    pub fn requests(&self) -> &Requests {
+        &self.requests
     }
 
     /// How other processes reach the clock and the faults, if they may.

@@ -4,7 +4,7 @@ use hyper::http::request::Parts;
 use serde::{Deserialize, Serialize};
 
 /// The operations that a fault can be asked for, by their names in S3's documentation.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[allow(missing_docs, reason = "the names are S3's own")]
 pub enum Operation {
     ListBuckets,

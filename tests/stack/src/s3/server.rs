@@ -35,6 +35,7 @@ use super::inbound::{Inbound, Taken};
 use super::operation::Operation;
 use super::outcome::Status;
 use super::receive::body_error;
+use super::requests::Requests;
 use super::service::Service;
 use super::slow;
 use super::store::Store;
@@ -53,12 +54,19 @@ struct Inner {
     s3: S3Service,
     clock: Clock,
     faults: Faults,
+    requests: Requests,
     admin: Option<Admin>,
     patience: Duration,
 }
 
 impl Server {
-    pub(crate) fn new(options: &Options, store: Arc<Store>, faults: Faults, admin: Option<Admin>) -> Self {
+    pub(crate) fn new(
+        options: &Options,
+        store: Arc<Store>,
+        faults: Faults,
+        requests: Requests,
+        admin: Option<Admin>,
+    ) -> Self {
         let clock = store.clock.clone();
         let mut config = S3Config::default();
         config.xml_max_body_size = MOST_XML;
@@ -68,7 +76,7 @@ impl Server {
         builder.set_auth(Key { access: options.access_key.clone(), secret: options.secret_key.clone().into() });
         builder.set_validation(check::Names);
         builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
-        Self(Arc::new(Inner { s3: builder.build(), clock, faults, admin, patience: options.patience }))
+        Self(Arc::new(Inner { s3: builder.build(), clock, faults, requests, admin, patience: options.patience }))
     }
 
     pub(crate) async fn run(self, listener: TcpListener, stopped: CancellationToken) {
@@ -150,6 +158,7 @@ impl Server {
             let answer = admin::answer(admin, &inner.clock, &inner.faults, &parts, body, inner.patience).await;
             return Ok(answer.map(Outgoing::from));
         }
+        inner.requests.count(&parts);
         let strike = inner.faults.strike(&parts);
         if !strike.latency.is_zero() {
             tokio::time::sleep(strike.latency).await;

@@ -150,9 +150,26 @@ fn ctrl_c_before_the_execution_takes_the_change_set_away() {
     let running = stand.start(&["deploy", "staging", "--yes"]);
     stand.wait_until("the change set is made", |stand| stand.calls("cloudformation.CreateChangeSet") == 1);
     running.signal("INT");
-    running.end().ends(130).says("stopped on request");
-    assert_eq!(stand.calls("cloudformation.DeleteChangeSet"), 1);
+    running.end().ends(130).says("stopped on request").says("aws cloudformation delete-change-set");
     assert_eq!(stand.calls("cloudformation.ExecuteChangeSet"), 0);
+
+    // CloudFormation deletes none that it is still making.
+    let stand = self::stand(json!({ "change_set": { "seconds": 60, "deletion_seconds": 10 } }));
+    let running = stand.start(&["deploy", "staging", "--yes"]);
+    stand.wait_until("the change set is made", |stand| stand.calls("cloudformation.CreateChangeSet") == 1);
+    running.signal("INT");
+    let ended = running.end().ends(130);
+    assert!(!ended.all().contains("delete-change-set"), "{}", ended.all());
+    assert!(stand.calls("cloudformation.DeleteChangeSet") > 1);
+    stand.deploy(&["staging"]).ends(0);
+}
+
+#[test]
+fn a_change_set_that_goes_is_waited_for() {
+    let stand = stand(json!({ "change_set": { "deletion_seconds": 1_000_000 } }));
+    stand.deploy(&["staging", "--preview"]).ends(0);
+    let ran = stand.deploy(&["staging", "--preview"]).ends(8);
+    ran.says("is being deleted: waiting").says("is still being deleted, by another run");
 }
 
 #[test]

@@ -184,3 +184,17 @@ fn a_result_that_names_fewer_tests_than_ran_is_not_believed() {
     );
     assert!(suites[0].broken.as_deref().unwrap().contains("fewer tests"));
 }
+
+#[test]
+fn a_harness_that_imitates_libtest_is_read_too() {
+    let suites = parse(
+        "     Running tests/e2e/main.rs (target/debug/deps/e2e-8348ca7a80742723)\n\nrunning 2 tests\ntest ingest::good     ... ok\n\
+         test ingest::bad_one  ... \nthread 'main' panicked at bag.rs:1:1:\nlost\nFAILED\n\nfailures:\n\n---- ingest::bad_one ----\n\
+         test panicked: lost\n\n\nfailures:\n    ingest::bad_one\n\n\
+         test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.07s\n",
+    );
+    assert_eq!(names(&suites[0], &Outcome::Passed), ["ingest::good"]);
+    assert_eq!(names(&suites[0], &Outcome::Failed), ["ingest::bad_one"]);
+    assert_eq!(suites[0].tests[1].output, "test panicked: lost");
+    assert_eq!(suites[0].broken, None);
+}

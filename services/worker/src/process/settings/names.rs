@@ -45,8 +45,18 @@ pub const PROFILES_DIR: &str = "PROFILES_DIR";
 
 /// How old, in days, a file's last fixity check may get.
 pub const MAX_DAYS_SINCE_LAST_FIXITY: &str = "MAX_DAYS_SINCE_LAST_FIXITY";
+/// Which copies of a file a fixity check reads: `one`, the best, or `all` that are in no archive.
+pub const FIXITY_COPIES: &str = "FIXITY_COPIES";
 /// How many files one run queues for fixity checks.
 pub const MAX_FIXITY_ITEMS_PER_RUN: &str = "MAX_FIXITY_ITEMS_PER_RUN";
+
+/// Days that must pass between the creation of a record and its deletion, by storage option. As Registry's of the same names, which
+/// looks at them only when the bytes are gone.
+pub const RETENTION_MINIMUM_STANDARD: &str = "RETENTION_MINIMUM_STANDARD";
+pub const RETENTION_MINIMUM_GLACIER: &str = "RETENTION_MINIMUM_GLACIER";
+pub const RETENTION_MINIMUM_GLACIER_DEEP: &str = "RETENTION_MINIMUM_GLACIER_DEEP";
+/// Wasabi in Oregon and Virginia.
+pub const RETENTION_MINIMUM_NEWSTORAGEOPTION: &str = "RETENTION_MINIMUM_NEWSTORAGEOPTION";
 
 /// Pauses between runs, from the end of one to the start of the next. Go durations.
 pub const APT_QUEUE_INTERVAL: &str = "APT_QUEUE_INTERVAL";

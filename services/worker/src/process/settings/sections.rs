@@ -86,6 +86,25 @@ pub struct FixityAge {
     pub days: u32,
 }
 
+/// Which copies of a file a fixity check reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FixityCopies {
+    /// The best one.
+    One,
+    /// The best one, and every other that is in no archive.
+    All,
+}
+
+/// Days that must pass between the creation of a record and its deletion, by storage option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    pub standard: u32,
+    pub glacier: u32,
+    pub glacier_deep: u32,
+    /// Wasabi in Oregon and Virginia.
+    pub wasabi: u32,
+}
+
 /// How many files one run queues for fixity checks.
 #[derive(Debug, Clone)]
 pub struct FixityBatch {
@@ -176,6 +195,22 @@ impl Section for FixityAge {
     }
 }
 
+impl Section for FixityCopies {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Reported> {
+        reader.setting(names::FIXITY_COPIES).or(Self::One)
+    }
+}
+
+impl Section for Retention {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Reported> {
+        let standard = reader.setting(names::RETENTION_MINIMUM_STANDARD).or(0);
+        let glacier = reader.setting(names::RETENTION_MINIMUM_GLACIER).or(90);
+        let glacier_deep = reader.setting(names::RETENTION_MINIMUM_GLACIER_DEEP).or(180);
+        let wasabi = reader.setting(names::RETENTION_MINIMUM_NEWSTORAGEOPTION).or(90);
+        Ok(Self { standard: standard?, glacier: glacier?, glacier_deep: glacier_deep?, wasabi: wasabi? })
+    }
+}
+
 impl Section for FixityBatch {
     fn read(reader: &mut Reader<'_>) -> Result<Self, Reported> {
         Ok(Self { files: reader.setting(names::MAX_FIXITY_ITEMS_PER_RUN).check(at_least_one).required()? })
@@ -243,6 +278,24 @@ impl Value for EndToEnd {
 
     fn show(&self) -> String {
         let text = if *self == Self::On { "true" } else { "false" };
+        text.to_owned()
+    }
+}
+
+impl Value for FixityCopies {
+    const KIND: &'static str = "choice";
+    const ADVICE: &'static str = "set it to `one` or `all`";
+
+    fn parse(text: &str, _: &Sources) -> Result<Self, String> {
+        match text {
+            "one" => Ok(Self::One),
+            "all" => Ok(Self::All),
+            _ => Err("is neither `one` nor `all`".to_owned()),
+        }
+    }
+
+    fn show(&self) -> String {
+        let text = if *self == Self::All { "all" } else { "one" };
         text.to_owned()
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use model::{Action, IngestObject, Stage, Status, Time, Topic};
-use redis_store::{ClaimTaken, LeaseName, LeaseTaken, Owner};
+use model::{Action, IngestObject, Stage, Status, Time, Topic, WorkItem};
+use redis_store::{ClaimTaken, Claimant, LeaseName, LeaseTaken, Owner};
 
 use worker::{Done, Rules, Task};
 use world::{RECORD, Script, World, until};
@@ -157,6 +157,28 @@ async fn an_item_of_a_dead_worker_that_cannot_be_taken_over_yet_is_not_taken_for
     world.until(item.id, |item| item.stage == Stage::Cleanup).await;
     running.stop().await;
     assert_eq!((first.runs(item.id), second.runs(item.id)), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_item_whose_next_worker_died_is_not_taken_for_a_go_workers_by_the_one_before() {
+    let world = World::new().await;
+    let first = Script::waits();
+    let (item, running) = world.at_work(&first).await;
+    let started = world.until(item.id, |item| item.status == Status::Started).await;
+    // Another one took over, when this one could not renew its claim, and died over the item.
+    world.client.save_work_item(&WorkItem { pid: started.pid + 1, ..started }).await.unwrap();
+    let dead = r#"{"token":"c3b9ac3c-9c10-4b0e-8a4f-0f6c1e5a8d11","host":"next","heartbeat":1,"lifetime":2000}"#;
+    world.put(item.id, "claim:ingest08_record", dead).await;
+    world.until_load(Topic::IngestRecord, (0, 0, 0)).await;
+    running.stop().await;
+    let claim = world.store.claimant(item.id, Topic::IngestRecord).await.unwrap();
+    assert!(claim.as_ref().is_some_and(Claimant::is_dead), "{claim:?}");
+
+    let second = Script::succeeds();
+    let running = world.start(RECORD, &second);
+    world.publish(Topic::IngestRecord, item.id).await;
+    world.until(item.id, |item| item.stage == Stage::Cleanup).await;
+    running.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
