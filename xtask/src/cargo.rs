@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
+use xshell::{Cmd, Shell, cmd};
 
 use crate::exit::Exit;
 use crate::process::{Finished, Process, Stream, last_lines};
@@ -189,25 +190,31 @@ impl Toolchain {
                 format!("apt-get install {package}    (Debian; elsewhere the package that has `{name}`)"),
             ));
         };
-        let linker_version = Process::new(&linker).args(["--version"]).check()?.stdout;
+        let sh = Shell::new().context("finding the current folder")?;
+        let linker_version = read(cmd!(sh, "{linker} --version"))?;
         Ok(Self {
             triple: triple.to_owned(),
             rustc: version.lines().next().unwrap_or_default().to_owned(),
             linker_version: linker_version.lines().next().unwrap_or_default().to_owned(),
-            libc: libc(&linker, triple)?,
+            libc: libc(&sh, &linker, triple)?,
             is_cross: name != "cc",
             linker,
         })
     }
 }
 
+/// The answer to a question that takes no time; what there is to complain of goes to the terminal.
+fn read(question: Cmd<'_>) -> Result<String> {
+    Ok(question.quiet().read()?)
+}
+
 /// Which libc is linked in: the banner inside glibc's static library, or rustc's own musl.
-fn libc(linker: &Path, triple: &str) -> Result<String> {
+fn libc(sh: &Shell, linker: &Path, triple: &str) -> Result<String> {
     if triple.ends_with("-musl") {
         return Ok("musl, as shipped with rustc".to_owned());
     }
-    let found = Process::new(linker).args(["-print-file-name=libc.a"]).check()?.stdout;
-    let path = Path::new(found.trim());
+    let found = read(cmd!(sh, "{linker} -print-file-name=libc.a"))?;
+    let path = Path::new(&found);
     if !path.is_absolute() {
         return Err(Exit::Unavailable.stop(
             format!("the static C library for {triple} is not installed"),
