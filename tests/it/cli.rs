@@ -76,6 +76,13 @@ fn every_command_keeps_stdout_to_records_and_ends_with_the_result() {
 }
 
 #[test]
+fn the_records_of_a_usage_error_name_the_command() {
+    for args in [["release", "--no-such-option"], ["deploy", "nowhere"], ["completions", "tcsh"]] {
+        assert_eq!(last_record(&run(xtask().args(args).args(["--format", "json"])))["command"], args[0]);
+    }
+}
+
+#[test]
 fn the_order_of_options_does_not_matter_for_records() {
     for args in [["--format", "json", "no-such-command"], ["no-such-command", "--format", "json"]] {
         assert_eq!(last_record(&run(xtask().args(args)))["exit_code"], 2);
@@ -98,4 +105,32 @@ fn commands() -> Vec<String> {
     let before_examples = help.split("\nExamples\n").next().unwrap().to_owned();
     let listed = before_examples.lines().filter_map(|line| line.strip_prefix("  "));
     listed.map(|line| line.split(' ').next().unwrap().to_owned()).collect()
+}
+
+/// A device that is always full stands in for a full disk.
+#[test]
+fn an_answer_that_could_not_be_written_is_a_failure_and_a_closed_pipe_is_none() {
+    let lines: [&[&str]; 7] = [
+        &["completions", "bash"],
+        &["--help"],
+        &[],
+        &["doctor"],
+        &["release", "--no-push", "--dry-run"],
+        &["release", "--help", "--format", "json"],
+        &["no-such-command"],
+    ];
+    let workspace = Workspace::new();
+    for line in lines {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = workspace.xtask(line).stdout(full).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let is_usage = line.contains(&"no-such-command");
+        assert_eq!(output.status.code(), Some(if is_usage { 2 } else { 1 }), "{line:?}: {stderr}");
+        assert!(is_usage || stderr.contains("writing to stdout: No space left"), "{line:?}: {stderr}");
+
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = workspace.xtask(line).stdout(writer).output().unwrap();
+        assert_eq!(output.status.code(), Some(if is_usage { 2 } else { 0 }), "{line:?}");
+    }
 }

@@ -10,6 +10,7 @@ mod bench;
 mod cli;
 mod completions;
 mod demo;
+mod deploy;
 mod doctor;
 mod rehearse;
 mod release;

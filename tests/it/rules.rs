@@ -10,7 +10,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::support::root;
+use super::support::{git, root};
 
 /// A file that grows beyond this has become two.
 const LONGEST_FILE: usize = 600;
@@ -67,6 +67,16 @@ fn nothing_names_a_developers_machine_or_is_left_for_later() {
         }
     }
     assert!(found.is_empty(), "a path of one machine, or work left for later (that is an issue): {found:#?}");
+}
+
+/// Git sets variables for its hooks that lead every git below them to the user's own repository.
+#[test]
+fn git_is_called_in_one_place_of_the_program_and_one_of_the_tests() {
+    let calls = ["Command", "Process"].map(|kind| format!("{kind}::new(\"git\")"));
+    let calling = sources(".rs").into_iter().filter(|(_, text)| calls.iter().any(|call| text.contains(call)));
+    let calling: Vec<String> = calling.map(|(path, _)| path).collect();
+    let places = ["tests/it/support/mod.rs", "xtask/src/git.rs"];
+    assert_eq!(calling, places, "take xtask::git::command, or support::git of the tests");
 }
 
 #[test]
@@ -279,9 +289,8 @@ fn the_readme_lists_the_17_services() {
 
 /// The text files that git knows or would know, by their path in the checkout.
 fn sources(extension: &str) -> Vec<(String, String)> {
-    let output = Command::new("git")
+    let output = git(root())
         .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"])
-        .current_dir(root())
         .output()
         .unwrap();
     assert!(output.status.success(), "git ls-files: {}", String::from_utf8_lossy(&output.stderr));

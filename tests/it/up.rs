@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::release::run;
+use crate::support::workspace::Workspace;
 use crate::support::{Scratch, program, wait_for, xtask};
 
 /// A stack that runs; it is killed when the test fails.
@@ -143,6 +145,19 @@ fn a_folder_that_is_kept_is_taken_up_again_beside_another_stack() {
     let found = ask(up.says("redis"), "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n*1\r\n$4\r\nQUIT\r\n");
     assert!(found.contains("kept"), "{found}");
     assert_eq!(up.interrupt(), Some(0));
+}
+
+/// A target of the user's own configuration moves what cargo builds into a folder of that name.
+#[test]
+fn a_program_is_found_where_cargo_puts_it() {
+    let workspace = Workspace::new();
+    workspace.write("services/stack/Cargo.toml", "[package]\nname = \"stack\"\nversion = \"0.1.0\"\n");
+    workspace.write("services/stack/src/bin/preserv-stack.rs", "fn main() { println!(\"started\") }\n");
+    let triple = "x86_64-unknown-linux-gnu";
+    let mut command = workspace.xtask(&["up"]);
+    let ran = run(command.env("CARGO_BUILD_TARGET", triple).env_remove("XTASK_PROGRAMS")).succeeds();
+    assert_eq!(ran.stdout, "started\n");
+    assert!(workspace.root().join("target").join(triple).join("debug/preserv-stack").exists());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
+use xshell::{Cmd, Shell, cmd};
 
 use crate::exit::Exit;
 use crate::process::{Finished, Process, Stream, last_lines};
@@ -71,7 +72,7 @@ impl Profile {
         }
     }
 
-    /// Where they are, below cargo's folder.
+    /// The folder that cargo gives it.
     pub(crate) fn folder(self) -> &'static str {
         match self {
             Self::Development => "debug",
@@ -80,8 +81,9 @@ impl Profile {
     }
 }
 
-/// Builds programs that other commands run, showing how far it is; `expected` is how many packages that compiles.
-pub(crate) fn build_visibly(profile: Profile, packages: &[&str], expected: u64, ui: &Ui) -> Result<()> {
+/// Builds programs that other commands run, showing how far it is; `expected` is how many packages that compiles. Returns the folder
+/// that cargo puts them in.
+pub(crate) fn build_visibly(profile: Profile, packages: &[&str], expected: u64, ui: &Ui) -> Result<PathBuf> {
     let progress = ui.progress("compiling", expected);
     let mut done = 0;
     let finished = build_command(profile, packages).lines(|stream, line| {
@@ -94,24 +96,39 @@ pub(crate) fn build_visibly(profile: Profile, packages: &[&str], expected: u64, 
 }
 
 /// The same where there is next to nothing to build.
-pub(crate) fn build_quietly(profile: Profile, packages: &[&str]) -> Result<()> {
+pub(crate) fn build_quietly(profile: Profile, packages: &[&str]) -> Result<PathBuf> {
     built(packages, &build_command(profile, packages).args(["--quiet"]).run()?)
 }
 
 fn build_command(profile: Profile, packages: &[&str]) -> Process {
-    let command = command().args(["build", "--profile", profile.name()]);
-    command.args(packages.iter().flat_map(|package| ["--package", package]))
+    let build = command().args(["build", "--profile", profile.name(), "--message-format", "json-render-diagnostics"]);
+    build.args(packages.iter().flat_map(|package| ["--package", package]))
 }
 
 /// A compile error is told with our exit code and record.
-fn built(packages: &[&str], finished: &Finished) -> Result<()> {
+fn built(packages: &[&str], finished: &Finished) -> Result<PathBuf> {
     if finished.success() {
-        return Ok(());
+        let built = finished.stdout.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok());
+        let folder = built.filter_map(|message| message.executable?.parent().map(Path::to_owned)).next_back();
+        return folder.with_context(|| format!("cargo built {} but named no program", packages.join(", ")));
     }
     Err(Exit::Failed.stop(
         format!("{} does not compile: {:#}", packages.join(", "), finished.error()),
         format!("run cargo build --package {} for the whole message", packages.join(" --package ")),
     ))
+}
+
+/// A line of cargo's `--message-format json`.
+#[derive(Deserialize)]
+struct Message {
+    reason: String,
+    target: Option<Target>,
+    executable: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
 }
 
 /// `cargo metadata` waits for other cargos, and may download; it must not wait for ever.
@@ -173,25 +190,31 @@ impl Toolchain {
                 format!("apt-get install {package}    (Debian; elsewhere the package that has `{name}`)"),
             ));
         };
-        let linker_version = Process::new(&linker).args(["--version"]).check()?.stdout;
+        let sh = Shell::new().context("finding the current folder")?;
+        let linker_version = read(cmd!(sh, "{linker} --version"))?;
         Ok(Self {
             triple: triple.to_owned(),
             rustc: version.lines().next().unwrap_or_default().to_owned(),
             linker_version: linker_version.lines().next().unwrap_or_default().to_owned(),
-            libc: libc(&linker, triple)?,
+            libc: libc(&sh, &linker, triple)?,
             is_cross: name != "cc",
             linker,
         })
     }
 }
 
+/// The answer to a question that takes no time; what there is to complain of goes to the terminal.
+fn read(question: Cmd<'_>) -> Result<String> {
+    Ok(question.quiet().read()?)
+}
+
 /// Which libc is linked in: the banner inside glibc's static library, or rustc's own musl.
-fn libc(linker: &Path, triple: &str) -> Result<String> {
+fn libc(sh: &Shell, linker: &Path, triple: &str) -> Result<String> {
     if triple.ends_with("-musl") {
         return Ok("musl, as shipped with rustc".to_owned());
     }
-    let found = Process::new(linker).args(["-print-file-name=libc.a"]).check()?.stdout;
-    let path = Path::new(found.trim());
+    let found = read(cmd!(sh, "{linker} -print-file-name=libc.a"))?;
+    let path = Path::new(&found);
     if !path.is_absolute() {
         return Err(Exit::Unavailable.stop(
             format!("the static C library for {triple} is not installed"),
@@ -248,16 +271,6 @@ pub(crate) struct Wanted<'a> {
 
 /// Builds executables that ship, for one platform. Returns them by name; fails naming each that there is none of.
 pub(crate) fn build(wanted: &Wanted<'_>, toolchain: &Toolchain, ui: &Ui) -> Result<BTreeMap<String, PathBuf>> {
-    #[derive(Deserialize)]
-    struct Message {
-        reason: String,
-        target: Option<Target>,
-        executable: Option<PathBuf>,
-    }
-    #[derive(Deserialize)]
-    struct Target {
-        name: String,
-    }
     // Where cargo keeps the sources of others is hidden; the checkout needs no such flag, since cargo compiles what is in it by
     // relative paths. So the flags are the same in every checkout, and what others wrote need not be compiled for each.
     let flags =

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -36,9 +37,17 @@ fn versions(command: Process) -> Result<String> {
     let answer = command.run()?;
     if !answer.success() {
         let said = if answer.over_limit { "no answer in time" } else { &process::last_lines(&answer.stderr, 1) };
+        let host = std::env::var("DOCKER_HOST").unwrap_or_default();
+        let next = if said.to_ascii_lowercase().contains("permission denied") {
+            "let your user use it (sudo usermod -aG docker $USER, then log in anew)".to_owned()
+        } else if host.is_empty() {
+            "start it (systemctl start docker, or dockerd)".to_owned()
+        } else {
+            format!("DOCKER_HOST leads to {host}: correct it, or unset it for the engine of this machine")
+        };
         return Err(Exit::Unavailable.stop(
             format!("the docker engine does not answer: {said}"),
-            "start it (systemctl start docker, or dockerd), or use --no-push, which needs none",
+            format!("{next}, or use --no-push, which needs none"),
         ));
     }
     let (client, engine) = answer.stdout.trim().split_once(' ').unwrap_or_default();
@@ -120,8 +129,9 @@ pub(crate) struct Stored {
     pub(crate) digest: String,
     /// `sha256:…` of the image's configuration.
     pub(crate) config_digest: String,
-    /// Of layers and configuration together.
-    pub(crate) bytes: u64,
+    pub(crate) config_bytes: u64,
+    /// Of each layer, as it is stored.
+    pub(crate) layer_bytes: Vec<u64>,
     /// Such as `linux/amd64`; none if the registry does not tell.
     pub(crate) platform: Option<String>,
 }
@@ -136,6 +146,7 @@ pub(crate) struct Docker {
     /// Client and engine.
     pub(crate) version: String,
     has_credentials: bool,
+    asked: AtomicUsize,
 }
 
 impl Docker {
@@ -145,7 +156,8 @@ impl Docker {
             Exit::Unavailable.stop("docker is not on PATH", "install it, or use --no-push, which needs none")
         })?;
         let (config, has_credentials) = private_config(login.is_some())?;
-        let mut docker = Self { program, config, registry, version: String::new(), has_credentials };
+        let mut docker =
+            Self { program, config, registry, version: String::new(), has_credentials, asked: AtomicUsize::new(0) };
         docker.version = versions(docker.command(&VERSION).limit(SHORT))?;
         Ok(docker)
     }
@@ -181,6 +193,12 @@ impl Docker {
         ))
     }
 
+    /// How often the registry was asked what a name stands for. Docker asks with GET, which counts against the limits that some
+    /// registries set for pulls.
+    pub(crate) fn times_asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
+    }
+
     /// Asks the registry what a name stands for. What is neither found nor absent is an error.
     pub(crate) fn lookup(&self, reference: &str) -> Result<Lookup> {
         let mut args = vec!["manifest", "inspect", "--verbose"];
@@ -188,6 +206,7 @@ impl Docker {
         args.push(reference);
         let mut tried = 0;
         loop {
+            self.asked.fetch_add(1, Ordering::Relaxed);
             let answer = self.command(&args).limit(SHORT).run()?;
             if answer.success() {
                 return stored(&answer.stdout)
@@ -206,7 +225,7 @@ impl Docker {
         self.command(&["load", "--quiet"]).stdin_feed(image.docker_archive(reference)).limit(LONG).check()?;
         let answer = self.command(&["image", "inspect", "--format", "{{json .}}", reference]).limit(SHORT).check()?;
         let held: Value = serde_json::from_str(&answer.stdout).context("reading `docker image inspect`")?;
-        let layers = [image.diff_id.as_str()];
+        let layers = image.diff_ids();
         ensure!(
             held["RootFS"]["Layers"].as_array().is_some_and(|held| held.iter().filter_map(Value::as_str).eq(layers)),
             "the engine holds other layers for {reference} than were assembled: {}",
@@ -227,8 +246,8 @@ impl Docker {
         Ok(self.command(&args).limit(SHORT).check()?.stdout)
     }
 
-    /// Pushes a name and returns the digest that the registry gave, and whether layers were sent.
-    pub(crate) fn push(&self, reference: &str) -> Result<(String, bool)> {
+    /// Pushes a name and returns the digest that the registry gave, and the layers that were sent, by the names that docker prints.
+    pub(crate) fn push(&self, reference: &str) -> Result<(String, Vec<String>)> {
         let mut tried = 0;
         loop {
             let answer = self.command(&["push", reference]).limit(LONG).run()?;
@@ -242,8 +261,8 @@ impl Docker {
             });
             let digest =
                 digest.with_context(|| format!("docker pushed {reference} but named no digest:\n{}", answer.stdout))?;
-            let sent = answer.stdout.lines().any(|line| line.ends_with(": Pushed"));
-            return Ok((digest.to_owned(), sent));
+            let sent = answer.stdout.lines().filter_map(|line| line.strip_suffix(": Pushed"));
+            return Ok((digest.to_owned(), sent.map(|name| name.trim().to_owned()).collect()));
         }
     }
 
@@ -380,6 +399,10 @@ fn private_config(own_login: bool) -> Result<(ScratchFolder, bool)> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((folder, false)),
         Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
     };
+    // Docker takes an empty file for none.
+    if text.trim().is_empty() {
+        return Ok((folder, false));
+    }
     let mut config: Value = serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))?;
     let has = |name: &str| match &config[name] {
         Value::Object(entries) => !entries.is_empty(),
@@ -433,13 +456,8 @@ fn stored(json: &str) -> Result<Vec<Stored>> {
         if value.is_array() { serde_json::from_value(value)? } else { vec![serde_json::from_value(value)?] };
     let stored = |entry: Entry| Stored {
         digest: entry.descriptor.digest,
-        bytes: entry
-            .schema_v2_manifest
-            .layers
-            .iter()
-            .chain([&entry.schema_v2_manifest.config])
-            .map(|part| part.size)
-            .sum(),
+        config_bytes: entry.schema_v2_manifest.config.size,
+        layer_bytes: entry.schema_v2_manifest.layers.iter().map(|layer| layer.size).collect(),
         config_digest: entry.schema_v2_manifest.config.digest,
         platform: entry.descriptor.platform.map(|platform| format!("{}/{}", platform.os, platform.architecture)),
     };
@@ -483,7 +501,13 @@ mod tests {
             )
         };
         let platform = Some("linux/arm64".into());
-        let expected = Stored { digest: "sha256:a".into(), config_digest: "sha256:c".into(), bytes: 42, platform };
+        let expected = Stored {
+            digest: "sha256:a".into(),
+            config_digest: "sha256:c".into(),
+            config_bytes: 2,
+            layer_bytes: vec![40],
+            platform,
+        };
         for field in ["SchemaV2Manifest", "OCIManifest"] {
             assert_eq!(stored(&one(field)).unwrap(), std::slice::from_ref(&expected));
             assert_eq!(stored(&format!("[{0},{0}]", one(field))).unwrap().len(), 2);

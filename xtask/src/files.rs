@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::{self, fs::MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -13,12 +14,22 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     write_then(path, bytes, |_| Ok(()))
 }
 
-/// Puts `after` in the place of a file that holds `before`, atomically, and keeps its permissions. A file that holds
+/// Puts `after` in the place of a file that holds `before`, atomically, and keeps its permissions and its owner. A file that holds
 /// something else by then was changed by somebody else, and stays as they left it.
 pub fn replace_content(path: &Path, before: &[u8], after: &[u8]) -> Result<()> {
-    let mode = fs::metadata(path).with_context(|| format!("looking at {}", path.display()))?.permissions();
+    let metadata = fs::metadata(path).with_context(|| format!("looking at {}", path.display()))?;
     write_then(path, after, |temporary| {
-        temporary.set_permissions(mode).with_context(|| format!("setting the permissions of {}", path.display()))?;
+        let owned = unix::fs::fchown(temporary, Some(metadata.uid()), Some(metadata.gid()));
+        // Who may not give a file away owns what he writes, as with any editor.
+        if let Err(error) = owned
+            && error.kind() != io::ErrorKind::PermissionDenied
+        {
+            return Err(error).with_context(|| format!("giving {} to its owner", path.display()));
+        }
+        // After the owner: a change of that takes some permissions away.
+        temporary
+            .set_permissions(metadata.permissions())
+            .with_context(|| format!("setting the permissions of {}", path.display()))?;
         let now = fs::read(path).with_context(|| format!("reading {} again", path.display()))?;
         if now == before {
             return Ok(());
@@ -195,6 +206,20 @@ mod tests {
         assert_eq!(Exit::of(&error), Exit::Refused);
         assert_eq!(fs::read_to_string(&path).unwrap(), "new");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "the temporary file is gone");
+    }
+
+    #[test]
+    fn a_replaced_file_keeps_its_owner() {
+        let folder = ScratchFolder::new("owner-test").unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "old").unwrap();
+        if unix::fs::chown(&path, Some(1234), Some(5678)).is_err() {
+            // Only root gives files away, and only root could change an owner unawares.
+            return;
+        }
+        replace_content(&path, b"old", b"new").unwrap();
+        let metadata = fs::metadata(&path).unwrap();
+        assert_eq!((metadata.uid(), metadata.gid()), (1234, 5678));
     }
 
     #[test]

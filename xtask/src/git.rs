@@ -1,13 +1,14 @@
-//! Git: which commit is checked out, on which branch, and whether the tree is that commit.
+//! Git: which commit is checked out, on which branch, and whether the tree is that commit. No other module calls `git`.
+
+mod tree;
 
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use xshell::{Cmd, Shell, cmd};
 
 use crate::exit::Exit;
-use crate::process::Process;
+use crate::process::{Finished, Process};
 
 /// The state of a checkout.
 #[derive(Clone, Debug)]
@@ -27,69 +28,34 @@ pub struct Checkout {
 impl Checkout {
     /// Reads the state of the checkout at `root`.
     pub fn read(root: &Path) -> Result<Self> {
-        let sh = Shell::new().context("finding the current folder")?;
-        sh.change_dir(root);
         if which::which("git").is_err() {
             return Err(Exit::Unavailable.stop("git is not on PATH", "apt-get install git"));
         }
-        if !succeeds(cmd!(sh, "git rev-parse --git-dir")) {
-            let said = cmd!(sh, "git rev-parse --git-dir").quiet().ignore_status().read_stderr().unwrap_or_default();
+        let found = command(root).args(["rev-parse", "--git-dir"]).run()?;
+        if !found.success() {
             return Err(Exit::Refused.stop(
-                format!("{} is not a git checkout: {}", root.display(), said.trim()),
+                format!("{} is not a git checkout: {}", root.display(), found.stderr.trim()),
                 "release from a clone: the tag names the commit",
             ));
         }
-        let head = "HEAD^{commit}";
-        if !succeeds(cmd!(sh, "git rev-parse --quiet --verify {head}")) {
+        if !command(root).args(["rev-parse", "--quiet", "--verify", "HEAD^{commit}"]).run()?.success() {
             return Err(
                 Exit::Refused.stop("there is no commit yet on this branch", "commit first: the tag names the commit")
             );
         }
-        let commit = read(cmd!(sh, "git rev-parse HEAD"))?;
-        let short = read(cmd!(sh, "git rev-parse --short=7 HEAD"))?;
-        let branch = cmd!(sh, "git symbolic-ref --short --quiet HEAD").quiet().ignore_status().read()?;
-        let published = !read(cmd!(sh, "git branch --remotes --contains HEAD"))?.is_empty();
+        let commit = read(root, &["rev-parse", "HEAD"])?;
+        let short = read(root, &["rev-parse", "--short=7", "HEAD"])?;
+        // On a detached HEAD it fails, and says nothing.
+        let branch = command(root).args(["symbolic-ref", "--short", "--quiet", "HEAD"]).run()?.stdout.trim().to_owned();
+        let published = !read(root, &["branch", "--remotes", "--contains", "HEAD"])?.is_empty();
         Ok(Self {
             commit,
             short,
             branch: (!branch.is_empty()).then_some(branch),
-            differences: differences(&sh)?,
+            differences: tree::differences(root)?,
             published,
         })
     }
-}
-
-/// Everything that makes the tree another one than the commit's. Only the committed ignore files count: what a user's own
-/// or the clone's exclude list hides would still be read by the build.
-fn differences(sh: &Shell) -> Result<Vec<String>> {
-    let changed = read(cmd!(
-        sh,
-        "git -c core.fileMode=true diff --name-status -z --no-renames --ignore-submodules=none HEAD --"
-    ))?;
-    let mut fields = changed.split('\0').filter(|field| !field.is_empty());
-    let mut found = Vec::new();
-    while let (Some(status), Some(path)) = (fields.next(), fields.next()) {
-        let what = match status {
-            "A" => "added",
-            "D" => "deleted",
-            "U" => "unmerged",
-            _ => "modified",
-        };
-        found.push(format!("{path} ({what})"));
-    }
-    let untracked = read(cmd!(sh, "git ls-files -z --others --exclude-per-directory=.gitignore"))?;
-    found.extend(untracked.split('\0').filter(|path| !path.is_empty()).map(|path| format!("{path} (untracked)")));
-    // A lower-case tag is assume-unchanged, S is skip-worktree: git would not look at the file.
-    let tags = read(cmd!(sh, "git ls-files -v -z"))?;
-    found.extend(tags.split('\0').filter_map(|line| {
-        let (tag, path) = line.split_once(' ')?;
-        match tag {
-            "S" | "s" => Some(format!("{path} (skip-worktree)")),
-            tag if tag.chars().all(|c| c.is_ascii_lowercase()) => Some(format!("{path} (assume-unchanged)")),
-            _ => None,
-        }
-    }));
-    Ok(found)
 }
 
 /// What HEAD has that a commit before it has not.
@@ -104,14 +70,12 @@ pub struct Since {
 impl Since {
     /// Compares HEAD with `commit`; none if HEAD does not descend from it, or this clone has no such commit.
     pub fn commit(root: &Path, commit: &str) -> Result<Option<Self>> {
-        let sh = Shell::new().context("finding the current folder")?;
-        sh.change_dir(root);
-        if !succeeds(cmd!(sh, "git merge-base --is-ancestor {commit} HEAD")) {
+        if !command(root).args(["merge-base", "--is-ancestor", commit, "HEAD"]).run()?.success() {
             return Ok(None);
         }
-        let range = format!("{commit}..HEAD");
-        let commits = read(cmd!(sh, "git rev-list --count {range}"))?;
-        let files = read(cmd!(sh, "git diff --name-only -z --no-renames --ignore-submodules=none {commit} HEAD --"))?;
+        let commits = read(root, &["rev-list", "--count", &format!("{commit}..HEAD")])?;
+        let names = ["diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--ignore-submodules=none"];
+        let files = read(root, &[&names, [commit, "HEAD", "--"].as_slice()].concat())?;
         Ok(Some(Self {
             commits: commits.parse().with_context(|| format!("git counted `{commits}` commits"))?,
             files: files.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect(),
@@ -121,11 +85,10 @@ impl Since {
 
 /// One line for each commit that `new` has and `old` has not, newest first; none if git does not know both.
 pub fn one_liners(root: &Path, old: &str, new: &str, most: usize) -> Vec<String> {
-    let finished = Process::new("git")
+    let finished = command(root)
         .args(["log", "--oneline", "--no-decorate", &format!("--max-count={most}"), &format!("{old}..{new}"), "--"])
-        .dir(root)
         .run();
-    let lines = finished.ok().filter(crate::process::Finished::success).map(|finished| finished.stdout);
+    let lines = finished.ok().filter(Finished::success).map(|finished| finished.stdout);
     lines.unwrap_or_default().lines().map(str::to_owned).collect()
 }
 
@@ -135,8 +98,10 @@ pub(crate) fn clone_head(root: &Path, to: &Path) -> Result<()> {
         std::fs::remove_dir_all(to).with_context(|| format!("removing {}", to.display()))?;
     }
     let commit = Checkout::read(root)?.commit;
-    Process::new("git").args(["clone", "--quiet", "--no-checkout"]).args([root, to]).check()?;
-    Process::new("git").args(["checkout", "--quiet", "-B", "rehearsal", &commit]).dir(to).check()?;
+    command(root).args(["clone", "--quiet", "--no-checkout"]).args([root, to]).check()?;
+    // Whatever the user's configuration does to line ends: the clone has the bytes of the commit.
+    command(to).args(["config", "core.autocrlf", "false"]).check()?;
+    command(to).args(["checkout", "--quiet", "-B", "rehearsal", &commit]).check()?;
     Ok(())
 }
 
@@ -144,19 +109,65 @@ pub(crate) fn clone_head(root: &Path, to: &Path) -> Result<()> {
 pub(crate) fn commit_all(root: &Path, message: &str) -> Result<()> {
     let settings = ["user.name=cargo xtask", "user.email=xtask@localhost", "commit.gpgSign=false"];
     let settings = settings.iter().flat_map(|setting| ["-c", setting]);
-    Process::new("git").args(settings).args(["commit", "--quiet", "--all", "--message", message]).dir(root).check()?;
+    command(root).args(settings).args(["commit", "--quiet", "--no-verify", "--all", "--message", message]).check()?;
     Ok(())
 }
 
 /// What `git --version` says.
 pub fn version(limit: Duration) -> Result<String> {
-    Ok(Process::new("git").args(["--version"]).limit(limit).check()?.stdout.trim().to_owned())
+    Ok(command(Path::new(".")).args(["--version"]).limit(limit).check()?.stdout.trim().to_owned())
 }
 
-fn read(command: Cmd<'_>) -> Result<String> {
-    command.quiet().read().map_err(|error| anyhow::anyhow!("{error}"))
+/// Git in the folder `root`, without what leads it elsewhere or shows it something else than what is there: the variables that git
+/// sets for its hooks (`git rev-parse --local-env-vars`) and all others of its own, a monitor of the file system, replaced objects.
+pub fn command(root: &Path) -> Process {
+    // With this one a git that was moved finds its own parts.
+    let ours = |name: &str| name.starts_with("GIT_") && name != "GIT_EXEC_PATH";
+    let names = std::env::vars_os().map(|(name, _)| name).filter(|name| ours(&name.to_string_lossy()));
+    let settings = "'core.fsmonitor=false' 'core.excludesFile=/dev/null'";
+    let git = Process::new("git").without(names).dir(root).env("LC_ALL", "C");
+    git.env("GIT_NO_REPLACE_OBJECTS", "1").env("GIT_CONFIG_PARAMETERS", settings)
 }
 
-fn succeeds(command: Cmd<'_>) -> bool {
-    command.quiet().ignore_stdout().ignore_stderr().run().is_ok()
+fn read(root: &Path, args: &[&str]) -> Result<String> {
+    Ok(command(root).args(args).check()?.stdout.trim_end_matches('\n').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::ScratchFolder;
+
+    /// Runs this test once more with the variables that git sets for its hooks: a process cannot change its own.
+    #[test]
+    fn a_hook_of_another_repository_is_not_where_we_commit() {
+        const INNER: &str = "XTASK_TEST_CLONE";
+        if let Some(folder) = std::env::var_os(INNER) {
+            let (from, to) = (Path::new(&folder).join("from"), Path::new(&folder).join("to"));
+            clone_head(&from, &to).unwrap();
+            std::fs::write(to.join("file"), "changed").unwrap();
+            return commit_all(&to, "second").unwrap();
+        }
+        let scratch = ScratchFolder::new("git-test").unwrap();
+        for name in ["from", "hooked"] {
+            let root = scratch.path().join(name);
+            std::fs::create_dir(&root).unwrap();
+            command(&root).args(["init", "--quiet", "--initial-branch=main"]).check().unwrap();
+            std::fs::write(root.join("file"), name).unwrap();
+            command(&root).args(["add", "file"]).check().unwrap();
+            commit_all(&root, "first").unwrap();
+        }
+        let hooked = scratch.path().join("hooked");
+        let state = || read(&hooked, &["for-each-ref"]).unwrap();
+        let before = state();
+        Process::new(std::env::current_exe().unwrap())
+            .args(["--exact", "git::tests::a_hook_of_another_repository_is_not_where_we_commit"])
+            .env(INNER, scratch.path())
+            .env("GIT_DIR", hooked.join(".git"))
+            .env("GIT_INDEX_FILE", hooked.join(".git/index"))
+            .check()
+            .unwrap();
+        assert_eq!(state(), before);
+        assert_eq!(read(&scratch.path().join("to"), &["rev-list", "--count", "HEAD"]).unwrap(), "2");
+    }
 }

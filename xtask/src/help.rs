@@ -1,13 +1,14 @@
 //! The help that one sees first, and what is said of a command line that cannot be read.
 
 use std::fmt::Write as _;
+use std::io::{self, Write as _};
 
 use clap::CommandFactory as _;
 use serde_json::json;
 
 use crate::cli::{Cli, Global};
 use crate::exit::Exit;
-use crate::ui::Ui;
+use crate::ui::{Ui, emit};
 
 /// The help of `cargo xtask` without arguments.
 pub fn overview(global: &Global) -> Exit {
@@ -37,16 +38,25 @@ pub fn usage(error: &clap::Error) -> Exit {
     let args: Vec<String> = std::env::args().collect();
     if args.iter().any(|arg| arg == "--format=json") || args.windows(2).any(|pair| pair == ["--format", "json"]) {
         let global = Global::for_records();
-        let ui = Ui::new("help", &global);
+        let named = args.iter().find_map(|arg| GROUPS.iter().flat_map(|(_, names)| *names).find(|name| *name == arg));
+        let ui = Ui::new(named.copied().unwrap_or("help"), &global);
         // To stderr, also the help: stdout carries records.
         ui.answer(&error.render().to_string());
         ui.record(
             "result",
             &json!({ "status": exit.status(), "exit_code": exit as u8, "reason": error.kind().as_str() }),
         );
-    } else {
-        // Printing fails when the reader is gone.
-        let _ = error.print();
+        return ui.told(exit);
+    }
+    match error.print().and_then(|()| io::stdout().flush()) {
+        // The reader is gone, and knows.
+        Err(gone) if gone.kind() == io::ErrorKind::BrokenPipe => {}
+        Err(lost) if exit == Exit::Done => {
+            // Nobody can be told that this fails too.
+            let _ = emit(&mut io::stderr(), &format!("error: writing to stdout: {lost}"));
+            return Exit::Failed;
+        }
+        _ => {}
     }
     exit
 }

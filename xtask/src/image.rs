@@ -1,4 +1,5 @@
-//! Images, assembled from an executable and nothing else: one layer, one configuration, no commit, no time.
+//! Images, assembled from an executable and nothing else: a layer that all images share, one with the executable, one configuration; no
+//! commit, no time.
 //!
 //! The same executable gives the same bytes, whatever the checkout, so a service that did not change keeps its digest.
 //! What comes out is an OCI image layout (OCI image-layout v1) that holds docker's `manifest.json` as well: `skopeo` and
@@ -7,6 +8,7 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use flate2::{Compression, GzBuilder};
@@ -74,27 +76,79 @@ impl Platform {
     }
 }
 
+/// A layer, uncompressed nowhere but in its digest.
+#[derive(Clone, Debug)]
+pub(crate) struct Layer {
+    /// Compressed.
+    bytes: Arc<[u8]>,
+    /// `sha256:…` of what a registry stores.
+    digest: String,
+    /// `sha256:…` of the uncompressed layer.
+    diff_id: String,
+}
+
+impl Layer {
+    /// What every image has beside its executable: CA roots, the user's name, a writable /tmp.
+    pub(crate) fn common() -> Result<Self> {
+        let passwd = b"preserv:x:65532:65532:preservation services:/tmp:/sbin/nologin\n";
+        let roots = ca_roots();
+        let entries = [
+            ("etc/", Entry::Folder(0o755)),
+            ("etc/passwd", Entry::File(passwd, 0o644)),
+            ("etc/ssl/", Entry::Folder(0o755)),
+            ("etc/ssl/certs/", Entry::Folder(0o755)),
+            (CA_FILE, Entry::File(roots.as_bytes(), 0o644)),
+            ("tmp/", Entry::Folder(0o1777)),
+        ];
+        Self::pack(&entries)
+    }
+
+    fn pack(entries: &[(&str, Entry<'_>)]) -> Result<Self> {
+        let mut archive = tar::Builder::new(Vec::new());
+        for (path, entry) in entries {
+            append(&mut archive, path, *entry)?;
+        }
+        let tar = archive.into_inner()?;
+        let mut compressor = GzBuilder::new().mtime(0).write(Vec::new(), Compression::default());
+        compressor.write_all(&tar)?;
+        let bytes = compressor.finish()?;
+        Ok(Self { digest: digest(&bytes), diff_id: digest(&tar), bytes: bytes.into() })
+    }
+
+    fn descriptor(&self) -> Value {
+        json!({ "mediaType": LAYER, "digest": self.digest, "size": self.bytes.len() })
+    }
+
+    /// Docker names a layer in what it prints by the beginning of one of its digests.
+    pub(crate) fn is_named(&self, short: &str) -> bool {
+        [&self.diff_id, &self.digest].iter().any(|digest| short.len() >= 12 && hex(digest).starts_with(short))
+    }
+}
+
 /// One image for one platform.
 #[derive(Debug)]
 pub(crate) struct Image {
     pub(crate) platform: &'static Platform,
     config: Vec<u8>,
-    layer: Vec<u8>,
+    /// The common one, and the one with the executable.
+    pub(crate) layers: [Layer; 2],
     manifest: Vec<u8>,
     /// `sha256:…` of the configuration: the image's identity, equal on every machine and engine.
     pub(crate) config_digest: String,
-    /// `sha256:…` of the uncompressed layer.
-    pub(crate) diff_id: String,
 }
 
 impl Image {
-    /// Puts an executable into an image of its own.
-    pub(crate) fn assemble(name: &str, platform: &'static Platform, executable: &[u8], source: &str) -> Result<Self> {
-        let tar = layer(name, executable).context("assembling the layer")?;
-        let diff_id = digest(&tar);
-        let mut compressor = GzBuilder::new().mtime(0).write(Vec::new(), Compression::default());
-        compressor.write_all(&tar)?;
-        let layer = compressor.finish()?;
+    /// Puts an executable into an image of its own, upon the common layer.
+    pub(crate) fn assemble(
+        name: &str,
+        platform: &'static Platform,
+        executable: &[u8],
+        source: &str,
+        common: &Layer,
+    ) -> Result<Self> {
+        let own = Layer::pack(&[(name, Entry::File(executable, 0o755))]).context("assembling the layer")?;
+        let layers = [common.clone(), own];
+        let made = json!({ "created": CREATED, "created_by": "cargo xtask release" });
         let config = serde_json::to_vec(&json!({
             "architecture": platform.architecture,
             "config": {
@@ -111,18 +165,18 @@ impl Image {
                 "WorkingDir": "/",
             },
             "created": CREATED,
-            "history": [{ "created": CREATED, "created_by": "cargo xtask release" }],
+            "history": [made, made],
             "os": "linux",
-            "rootfs": { "diff_ids": [diff_id], "type": "layers" },
+            "rootfs": { "diff_ids": layers.each_ref().map(|layer| &layer.diff_id), "type": "layers" },
         }))?;
         let config_digest = digest(&config);
         let manifest = serde_json::to_vec(&json!({
             "schemaVersion": 2,
             "mediaType": MANIFEST,
             "config": { "mediaType": CONFIG, "digest": config_digest, "size": config.len() },
-            "layers": [{ "mediaType": LAYER, "digest": digest(&layer), "size": layer.len() }],
+            "layers": layers.each_ref().map(Layer::descriptor),
         }))?;
-        Ok(Self { platform, config, layer, manifest, config_digest, diff_id })
+        Ok(Self { platform, config, layers, manifest, config_digest })
     }
 
     /// The tag under which the registry keeps these very contents.
@@ -130,19 +184,28 @@ impl Image {
         format!("content-{}", &self.config_digest["sha256:".len()..][..16])
     }
 
-    /// What a registry stores for it: layer, configuration and manifest.
+    /// What a registry stores for it: layers, configuration and manifest.
     pub(crate) fn compressed_bytes(&self) -> u64 {
-        (self.config.len() + self.layer.len() + self.manifest.len()) as u64
+        let layers: usize = self.layers.iter().map(|layer| layer.bytes.len()).sum();
+        (self.config.len() + layers + self.manifest.len()) as u64
+    }
+
+    /// `sha256:…` of the uncompressed layers.
+    pub(crate) fn diff_ids(&self) -> [&str; 2] {
+        self.layers.each_ref().map(|layer| layer.diff_id.as_str())
     }
 
     /// Streams the archive that `docker load` reads, naming the image `reference`.
     pub(crate) fn docker_archive(&self, reference: &str) -> impl FnOnce(&mut dyn Write) -> io::Result<()> + use<> {
         let config_path = format!("{}.json", hex(&self.config_digest));
-        let manifest = json!([{ "Config": config_path, "RepoTags": [reference], "Layers": ["layer.tar.gz"] }]);
+        let manifest =
+            json!([{ "Config": config_path, "RepoTags": [reference], "Layers": ["common.tar.gz", "layer.tar.gz"] }]);
+        let [common, own] = self.layers.each_ref().map(|layer| Arc::clone(&layer.bytes));
         let files = [
-            (config_path, self.config.clone()),
-            ("layer.tar.gz".to_owned(), self.layer.clone()),
-            ("manifest.json".to_owned(), manifest.to_string().into_bytes()),
+            (config_path, self.config.clone().into()),
+            ("common.tar.gz".to_owned(), common),
+            ("layer.tar.gz".to_owned(), own),
+            ("manifest.json".to_owned(), manifest.to_string().into_bytes().into()),
         ];
         move |to| {
             let mut archive = tar::Builder::new(to);
@@ -168,7 +231,9 @@ pub(crate) fn write_layout(folder: &Path, images: &[Image], reference: &str, tag
     let mut manifests = Vec::new();
     let mut loadable = Vec::new();
     for image in images {
-        let (config, layer) = (blob(&image.config)?, blob(&image.layer)?);
+        let config = blob(&image.config)?;
+        let layers = image.layers.iter().map(|layer| blob(&layer.bytes)).collect::<Result<Vec<_>>>()?;
+        let layers: Vec<String> = layers.iter().map(|layer| format!("blobs/sha256/{}", hex(layer))).collect();
         manifests.push(json!({
             "mediaType": MANIFEST,
             "digest": blob(&image.manifest)?,
@@ -180,7 +245,7 @@ pub(crate) fn write_layout(folder: &Path, images: &[Image], reference: &str, tag
         loadable.push(json!({
             "Config": format!("blobs/sha256/{}", hex(&config)),
             "RepoTags": [format!("{reference}{suffix}")],
-            "Layers": [format!("blobs/sha256/{}", hex(&layer))],
+            "Layers": layers,
         }));
     }
     let mut top: Value = if let [single] = manifests.as_slice() {
@@ -214,26 +279,6 @@ fn hex(digest: &str) -> &str {
 enum Entry<'a> {
     Folder(u32),
     File(&'a [u8], u32),
-}
-
-/// The one layer: the executable, CA roots, the user's name, a writable /tmp.
-fn layer(name: &str, executable: &[u8]) -> io::Result<Vec<u8>> {
-    let passwd = b"preserv:x:65532:65532:preservation services:/tmp:/sbin/nologin\n";
-    let mut archive = tar::Builder::new(Vec::with_capacity(executable.len() + 512 * 1024));
-    let roots = ca_roots();
-    let entries = [
-        ("etc/", Entry::Folder(0o755)),
-        ("etc/passwd", Entry::File(passwd, 0o644)),
-        ("etc/ssl/", Entry::Folder(0o755)),
-        ("etc/ssl/certs/", Entry::Folder(0o755)),
-        (CA_FILE, Entry::File(roots.as_bytes(), 0o644)),
-        (name, Entry::File(executable, 0o755)),
-        ("tmp/", Entry::Folder(0o1777)),
-    ];
-    for (path, entry) in entries {
-        append(&mut archive, path, entry)?;
-    }
-    archive.into_inner()
 }
 
 fn append<W: Write>(archive: &mut tar::Builder<W>, path: &str, entry: Entry<'_>) -> io::Result<()> {
@@ -285,41 +330,44 @@ mod tests {
     use super::*;
 
     fn image(executable: &[u8]) -> Image {
-        Image::assemble("apt_delete", &PLATFORMS[0], executable, "https://example.org/source").unwrap()
+        let common = Layer::common().unwrap();
+        Image::assemble("apt_delete", &PLATFORMS[0], executable, "https://example.org/source", &common).unwrap()
     }
 
     #[test]
     fn an_image_is_a_function_of_its_executable() {
         let (one, same, other) = (image(b"executable"), image(b"executable"), image(b"another"));
-        assert_eq!((&one.config, &one.layer, &one.manifest), (&same.config, &same.layer, &same.manifest));
+        assert_eq!((&one.config, &one.manifest), (&same.config, &same.manifest));
+        assert_eq!(one.layers[1].bytes, same.layers[1].bytes);
         assert_ne!(one.config_digest, other.config_digest);
         assert_eq!(one.content_tag().len(), "content-".len() + 16);
     }
 
     #[test]
-    fn the_layer_holds_the_executable_and_what_it_needs_and_nothing_else() {
-        let bytes = layer("apt_delete", b"executable").unwrap();
-        let mut archive = tar::Archive::new(bytes.as_slice());
-        let entries: Vec<(String, u32)> = archive
-            .entries()
-            .unwrap()
-            .map(|entry| {
+    fn the_layers_hold_the_executable_and_what_it_needs_and_nothing_else() {
+        let held = |layer: &Layer| -> Vec<(String, u32)> {
+            let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(&*layer.bytes));
+            let entries = archive.entries().unwrap().map(|entry| {
                 let entry = entry.unwrap();
                 let header = entry.header();
                 assert_eq!((header.mtime().unwrap(), header.uid().unwrap(), header.gid().unwrap()), (0, 0, 0));
                 (entry.path().unwrap().display().to_string(), header.mode().unwrap())
-            })
-            .collect();
+            });
+            entries.collect()
+        };
+        let (one, other) = (image(b"executable"), image(b"another"));
+        // A registry keeps it once, and docker sends it once.
+        assert_eq!(one.layers[0].digest, other.layers[0].digest);
+        assert_eq!(held(&one.layers[1]), [("apt_delete".to_owned(), 0o755)]);
         let expected = [
             ("etc/", 0o755),
             ("etc/passwd", 0o644),
             ("etc/ssl/", 0o755),
             ("etc/ssl/certs/", 0o755),
             ("etc/ssl/certs/ca-certificates.crt", 0o644),
-            ("apt_delete", 0o755),
             ("tmp/", 0o1777),
         ];
-        assert_eq!(entries, expected.map(|(path, mode)| (path.to_owned(), mode)));
+        assert_eq!(held(&one.layers[0]), expected.map(|(path, mode)| (path.to_owned(), mode)));
     }
 
     #[test]

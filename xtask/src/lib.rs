@@ -15,6 +15,7 @@ mod deploy;
 mod docker;
 mod doctor;
 mod elf;
+pub mod environments;
 pub mod exit;
 pub mod files;
 pub mod git;
@@ -57,7 +58,9 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args, &cli.global, &ui),
         Command::Rehearse => rehearse::run(cli.global.dry_run, &ui),
         Command::Doctor => doctor::run(&ui),
-        Command::Deploy(_) | Command::Status(_) | Command::Rollback(_) | Command::Logs(_) => deploy::hand_over(&ui),
+        Command::Deploy(_) | Command::Status(_) | Command::Rollback(_) | Command::Logs(_) => {
+            deploy::hand_over(&command, &ui)
+        }
         Command::Identify(_) | Command::Signatures(_) => identify::hand_over(&ui),
         Command::Completions { shell } => Ok(completions::print(shell, &ui)),
     };

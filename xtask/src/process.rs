@@ -24,6 +24,8 @@ const TERM_AFTER: Duration = Duration::from_secs(10);
 const KILL_AFTER: Duration = Duration::from_secs(20);
 /// How long the output of a child is awaited after its end: a grandchild may hold the pipe.
 const DRAIN: Duration = Duration::from_secs(5);
+/// How often it is looked whether a child waits for the terminal.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// What is kept of a child's output; what comes after is passed to the caller but not collected.
 const KEPT_BYTES: usize = 64 << 20;
 
@@ -120,6 +122,7 @@ pub struct Process {
     dir: Option<PathBuf>,
     env: Vec<(OsString, OsString)>,
     only_env: bool,
+    without: Vec<OsString>,
     input: Input,
     limit: Option<Duration>,
     merged: bool,
@@ -178,6 +181,7 @@ impl Process {
             dir: None,
             env: Vec::new(),
             only_env: false,
+            without: Vec::new(),
             input: Input::Nothing,
             limit: None,
             merged: false,
@@ -203,6 +207,12 @@ impl Process {
     /// Starts from an empty environment, so that nothing but what [`Process::env`] says reaches the child.
     pub fn only_env(mut self) -> Self {
         self.only_env = true;
+        self
+    }
+
+    /// Keeps these variables of the caller's environment from the child.
+    pub fn without(mut self, names: impl IntoIterator<Item = OsString>) -> Self {
+        self.without.extend(names);
         self
     }
 
@@ -296,6 +306,9 @@ impl Process {
         if self.only_env {
             expression = expression.full_env(self.env);
         } else {
+            for name in self.without {
+                expression = expression.env_remove(name);
+            }
             for (name, value) in self.env {
                 expression = expression.env(name, value);
             }
@@ -343,6 +356,8 @@ impl Process {
         };
         let started = Instant::now();
         let mut ending = Ending::default();
+        let mut looked = started;
+        let mut asked = false;
         let group = handle.pids();
         let status = loop {
             match lines.recv_timeout(Duration::from_millis(50)) {
@@ -355,11 +370,24 @@ impl Process {
             }
             let over_limit = self.limit.is_some_and(|limit| started.elapsed() > limit);
             ending.step(over_limit, &group);
+            if looked.elapsed() > LOOK_EVERY && !asked {
+                looked = Instant::now();
+                asked = waits_for_terminal(&group);
+                if asked {
+                    ending.kill(&group);
+                }
+            }
         };
         let leftovers = (ending.since.is_some() || self.end_leftovers) && ending.leftovers(&group);
         let drained_by = Instant::now() + DRAIN;
         while let Ok((stream, bytes)) = lines.recv_timeout(drained_by.saturating_duration_since(Instant::now())) {
             take(stream, &bytes);
+        }
+        if asked {
+            return Err(Exit::Unavailable.stop(
+                format!("`{command}` asks something on the terminal, where it gets no answer"),
+                "answer it beforehand (for docker: unlock the store of your credentials, or `docker login`), then run again",
+            ));
         }
         if ending.since.is_some() && !ending.over_limit {
             check_interrupt()?;
@@ -404,6 +432,15 @@ impl Ending {
         found
     }
 
+    /// At once: what the terminal has stopped takes no other signal.
+    fn kill(&mut self, pids: &[u32]) {
+        self.since.get_or_insert_with(Instant::now);
+        for pid in pids.iter().filter_map(|pid| Pid::from_raw(pid.cast_signed())) {
+            // The group may be gone already.
+            let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+        }
+    }
+
     fn signal(&mut self, first: Signal, pids: &[u32]) {
         let since = *self.since.get_or_insert_with(Instant::now);
         let steps = [(Duration::ZERO, first), (TERM_AFTER, Signal::TERM), (KILL_AFTER, Signal::KILL)];
@@ -420,15 +457,31 @@ impl Ending {
 /// A process of these groups runs. Zombies do not count: who should take note of them may never do so. Systems without
 /// `/proc` are taken at their word that the signals arrived.
 fn is_group_alive(pids: &[u32]) -> bool {
+    members(pids).any(|member| !matches!(member.state, 'Z' | 'X'))
+}
+
+/// A process of these groups reads from the terminal, which stops it: the terminal is this process's.
+fn waits_for_terminal(pids: &[u32]) -> bool {
+    members(pids).any(|member| member.state == 'T' && member.terminal != 0)
+}
+
+/// What proc(5) tells of a process in `stat`.
+struct Member {
+    state: char,
+    /// 0: none.
+    terminal: i32,
+}
+
+/// The processes of these groups.
+fn members(pids: &[u32]) -> impl Iterator<Item = Member> {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let mut lines = processes.filter_map(|process| std::fs::read_to_string(process.path().join("stat")).ok());
-    let alive_in = |line: &str| {
-        let mut fields = line.rsplit_once(") ")?.1.split(' ');
-        let state = fields.next()?;
-        let group = fields.nth(1)?.parse().ok()?;
-        (!matches!(state, "Z" | "X")).then_some(group)
-    };
-    lines.any(|line| alive_in(&line).is_some_and(|group: u32| pids.contains(&group)))
+    let lines = processes.filter_map(|process| std::fs::read_to_string(process.path().join("stat")).ok());
+    lines.filter_map(|line| {
+        let fields: Vec<&str> = line.rsplit_once(") ")?.1.split(' ').take(5).collect();
+        let [state, _, group, _, terminal] = fields.as_slice() else { return None };
+        let group: u32 = group.parse().ok()?;
+        pids.contains(&group).then_some(Member { state: state.chars().next()?, terminal: terminal.parse().ok()? })
+    })
 }
 
 fn read_lines(stream: Stream, reader: impl io::Read, sender: &mpsc::SyncSender<(Stream, Vec<u8>)>) {

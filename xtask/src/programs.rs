@@ -2,7 +2,7 @@
 //! compiled all of them already says where they are, since cargo would choose other features for fewer packages and compile most
 //! of it once more.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -40,18 +40,22 @@ impl Programs<'_> {
         if let Some(folder) = std::env::var_os(COMPILED) {
             return Ok(folder.into());
         }
-        let folder = catalog.target.join(profile.folder());
-        if folder.join(self.known_by).exists() {
-            cargo::build_quietly(profile, self.packages)?;
-        } else {
-            ui.say(self.notice);
-            cargo::build_visibly(profile, self.packages, self.expected, ui)?;
+        if folder_of(profile, catalog).join(self.known_by).exists() {
+            return cargo::build_quietly(profile, self.packages);
         }
-        Ok(folder)
+        ui.say(self.notice);
+        cargo::build_visibly(profile, self.packages, self.expected, ui)
     }
 }
 
-/// Where cargo puts programs for this machine.
+/// Where cargo puts programs for this machine, as they are developed.
 pub(crate) fn folder(catalog: &Catalog) -> PathBuf {
-    catalog.target.join(Profile::Development.folder())
+    folder_of(Profile::Development, catalog)
+}
+
+/// Next to the folder of this program, which also tells the target that the user's configuration names.
+fn folder_of(profile: Profile, catalog: &Catalog) -> PathBuf {
+    let own = std::env::current_exe().ok().and_then(|own| own.parent().map(Path::to_owned));
+    let own = own.filter(|own| own.starts_with(&catalog.target) && *own != catalog.target);
+    own.map_or_else(|| catalog.target.join(profile.folder()), |own| own.with_file_name(profile.folder()))
 }

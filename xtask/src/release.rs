@@ -158,12 +158,12 @@ impl Preflight {
     }
 }
 
-fn note<T>(result: Result<T>, problems: &mut Vec<anyhow::Error>) -> Option<T> {
+pub(crate) fn note<T>(result: Result<T>, problems: &mut Vec<anyhow::Error>) -> Option<T> {
     result.map_err(|problem| problems.push(problem)).ok()
 }
 
 /// One error for several, with the first one's exit code.
-fn together(mut problems: Vec<anyhow::Error>) -> anyhow::Error {
+pub(crate) fn together(mut problems: Vec<anyhow::Error>) -> anyhow::Error {
     if problems.len() == 1 {
         return problems.remove(0);
     }

@@ -33,6 +33,8 @@ pub struct Ui {
     started: Instant,
     files: Mutex<Option<RunFiles>>,
     result: Mutex<Map<String, Value>>,
+    /// Why the answer did not arrive, if it did not.
+    lost: Mutex<Option<io::Error>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +77,7 @@ impl Ui {
             started: Instant::now(),
             files: Mutex::new(None),
             result: Mutex::new(Map::new()),
+            lost: Mutex::new(None),
         }
     }
 
@@ -124,7 +127,7 @@ impl Ui {
             }
             return;
         }
-        self.bars.suspend(|| emit(&mut io::stdout(), text));
+        self.to_stdout(text);
     }
 
     /// A record for machines. `fields` is an object.
@@ -145,7 +148,7 @@ impl Ui {
             let _ = writeln!(files.records, "{line}");
         }
         if self.format == Format::Json {
-            self.bars.suspend(|| emit(&mut io::stdout(), &line));
+            self.to_stdout(&line);
         }
     }
 
@@ -154,8 +157,25 @@ impl Ui {
         lock(&self.result).insert(name.to_owned(), value);
     }
 
-    /// Prints the error, if there is one, and the final record; gives the exit code.
+    /// Prints the error, if there is one, and the final record; gives the exit code. Who did not get the answer is not told that
+    /// all is well.
     pub fn finish(&self, outcome: &Result<Exit>) -> Exit {
+        let exit = self.end(outcome);
+        self.told(exit)
+    }
+
+    /// The exit code, unless the answer did not arrive.
+    pub(crate) fn told(&self, exit: Exit) -> Exit {
+        match lock(&self.lost).take() {
+            Some(error) if exit == Exit::Done => {
+                self.print(&format!("{} writing to stdout: {error}", self.paint(Paint::Red, "error:")));
+                Exit::Failed
+            }
+            _ => exit,
+        }
+    }
+
+    fn end(&self, outcome: &Result<Exit>) -> Exit {
         let (exit, reason) = match outcome {
             Ok(exit) => (*exit, None),
             Err(error) => (Exit::of(error), Some(format!("{error:#}"))),
@@ -218,8 +238,15 @@ impl Ui {
         if self.color { format!("\x1b[{}m{text}\x1b[0m", paint as u8) } else { text.to_owned() }
     }
 
+    fn to_stdout(&self, text: &str) {
+        if let Err(error) = self.bars.suspend(|| emit(&mut io::stdout(), text)) {
+            lock(&self.lost).get_or_insert(error);
+        }
+    }
+
     fn print(&self, text: &str) {
-        self.bars.suspend(|| emit(&mut io::stderr(), text));
+        // Where nobody can be told, it cannot be told that either.
+        let _ = self.bars.suspend(|| emit(&mut io::stderr(), text));
     }
 
     fn log(&self, text: &str) {
@@ -282,9 +309,12 @@ pub enum Paint {
     Cyan = 36,
 }
 
-/// Prints without a terminal's care: a closed pipe (`| head`) is no error of the command.
-pub fn emit(to: &mut dyn Write, text: &str) {
-    let _ = writeln!(to, "{text}").and_then(|()| to.flush());
+/// Prints a line. A closed pipe (`| head`) is no error of the command; a full disk is one.
+pub fn emit(to: &mut dyn Write, text: &str) -> io::Result<()> {
+    match writeln!(to, "{text}").and_then(|()| to.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
 }
 
 /// Aligns the rows of a table; the last column is not padded.

@@ -95,7 +95,7 @@ pub(crate) fn run(args: &cli::UpdateTemplate, dry_run: bool, ui: &Ui) -> Result<
         done(format!("would pin {stale} of {total} images of {} to {tag}", shown.display()));
     } else {
         process::check_interrupt()?;
-        files::replace_content(&path, template.text.as_bytes(), text.as_bytes())?;
+        files::replace_content(&path, &template.bytes(&template.text), &template.bytes(&text))?;
         done(format!("pinned {stale} of {total} images of {} to {tag}", shown.display()));
         ui.say("look at it with `git diff`, then commit it");
     }

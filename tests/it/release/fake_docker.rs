@@ -5,17 +5,19 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use super::{Ran, files_below, gone, read_json, run, whole_line};
-use crate::support::workspace::{Fakes, SERVICES, Workspace};
-use crate::support::{root, wait_for};
+use crate::support::workspace::{Fakes, SERVICES, Workspace, real_program};
+use crate::support::{root, skip, wait_for};
 
 /// A docker whose registry is a folder of files: enough of it for a release, with faults by environment variable.
 ///
-/// `FAIL` and `BLOCK` are extended regular expressions: a call whose arguments match fails, or never ends.
+/// `FAIL`, `BLOCK` and `ASK` are extended regular expressions: a call whose arguments match fails, never ends, or asks the person at
+/// the terminal, as a store of credentials does.
 const DOCKER: &str = r#"
 state="$FAKE_STATE"
 echo "$*" >> "$state/calls"
-if [ -n "$FAIL" ] && echo "$*" | grep -Eq "$FAIL"; then echo "fake docker was told to fail" >&2; exit 1; fi
+if [ -n "$FAIL" ] && echo "$*" | grep -Eq "$FAIL"; then echo "${SAY:-fake docker was told to fail}" >&2; exit 1; fi
 if [ -n "$BLOCK" ] && echo "$*" | grep -Eq "$BLOCK"; then echo $$ > "$state/blocked"; exec sleep 1000; fi
+if [ -n "$ASK" ] && echo "$*" | grep -Eq "$ASK"; then read answer < /dev/tty; exit 1; fi
 file() { echo "$state/registry/$(echo "$1" | tr '/:@' '___')"; }
 case "$1" in
 version) echo "${FAKE_VERSION:-28.2.2 20.10.24}" ;;
@@ -218,6 +220,55 @@ fn e6_5_the_password_arrives_intact_and_shows_nowhere() {
 }
 
 #[test]
+fn an_empty_configuration_is_none_as_docker_takes_it() {
+    let stand = Stand::new();
+    let folder = stand.workspace.beside("home/.docker");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("config.json"), "").unwrap();
+    stand.release(&[]).succeeds();
+}
+
+#[test]
+fn a_question_on_the_terminal_ends_the_run_and_is_named() {
+    let test = "a_question_on_the_terminal_ends_the_run_and_is_named";
+    if real_program("script").is_none() {
+        return skip(test, "`script`, which gives a program a terminal, is not on PATH: apt-get install bsdutils");
+    }
+    let stand = Stand::new();
+    let command = stand.command(&[("ASK", "^push .*/beta")]);
+    let line = format!("{} release", command.get_program().to_str().unwrap());
+    let mut on_terminal = Command::new("script");
+    on_terminal.args(["--quiet", "--return", "--command", &line, "/dev/null"]).current_dir(stand.workspace.root());
+    for (name, value) in command.get_envs() {
+        if let Some(value) = value {
+            on_terminal.env(name, value)
+        } else {
+            on_terminal.env_remove(name)
+        };
+    }
+    let ran = run(&mut on_terminal);
+    assert_eq!(ran.code, Some(4), "{}", ran.stdout);
+    assert!(ran.stdout.contains("asks something on the terminal"), "{}", ran.stdout);
+    assert_eq!(stand.tags(), Vec::<String>::new());
+}
+
+/// Registries count what is asked of them.
+#[test]
+fn the_registry_is_asked_once_for_what_stands_and_the_questions_are_counted() {
+    let stand = Stand::new();
+    let asked = |count: usize| {
+        let before = stand.calls().len();
+        let ran = stand.release(&[]).succeeds();
+        let questions = stand.calls()[before..].lines().filter(|call| call.starts_with("manifest inspect")).count();
+        assert_eq!(questions, count, "{}", &stand.calls()[before..]);
+        assert!(ran.stderr.contains(&format!("the registry was asked {count} times")), "{}", ran.stderr);
+    };
+    // What the tag stands for, what the content tag stands for before and after the push; the tag again before and after it is set.
+    asked(5 * SERVICES.len());
+    asked(SERVICES.len());
+}
+
+#[test]
 fn half_a_login_is_a_usage_error() {
     let stand = Stand::new();
     stand.release(&[("DOCKER_USER", "someone")]).fails(2, "DOCKER_PWD is not");
@@ -231,6 +282,11 @@ fn docker_missing_stopped_or_too_old() {
     stand.release(&[("FAKE_VERSION", "19.03.15 20.10.24")]).fails(4, "the docker client is version `19.03.15`");
     stand.release(&[("FAKE_VERSION", "28.2.2 18.09.1")]).fails(4, "the docker engine is version `18.09.1`");
     stand.release(&[("FAIL", "^version")]).fails(4, "the docker engine does not answer");
+    let refused =
+        "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock";
+    stand.release(&[("FAIL", "^version"), ("SAY", refused)]).fails(4, "usermod -aG docker");
+    let elsewhere = ("DOCKER_HOST", "tcp://127.0.0.1:1");
+    stand.release(&[("FAIL", "^version"), elsewhere]).fails(4, "DOCKER_HOST leads to tcp://127.0.0.1:1");
     fs::remove_file(stand.workspace.beside("bin").join("docker")).unwrap();
     let path = stand.fakes.only_with(&["cargo", "rustc", "cc", "git", "sh"]);
     run(stand.workspace.xtask(&["release"]).env("PATH", path)).fails(4, "docker is not on PATH");

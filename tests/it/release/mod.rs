@@ -5,6 +5,7 @@ mod fake_docker;
 mod no_docker;
 mod real_docker;
 pub(crate) mod real_services;
+mod tree;
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{read_json, run};
 use crate::rules::members;
 use crate::support::registry::Registry;
-use crate::support::{program, root, skip, wait_for, xtask};
+use crate::support::{git, program, root, skip, wait_for, xtask};
 
 /// A release of this checkout into OCI layouts, made once: the folder and the manifest.
 pub(crate) fn released() -> &'static (std::path::PathBuf, Value) {
@@ -176,14 +176,14 @@ fn two_clones_in_two_folders_give_the_same_executables() {
     let test = "two_clones_in_two_folders_give_the_same_executables";
     let scratch = crate::support::Scratch::new("clone");
     let clone = scratch.path().join("elsewhere/deep");
-    run(Command::new("git").args(["clone", "--quiet", "--no-hardlinks"]).arg(root()).arg(&clone)).succeeds();
+    run(git(root()).args(["clone", "--quiet", "--no-hardlinks"]).arg(root()).arg(&clone)).succeeds();
     if released().1["dirty"] == true {
         return skip(test, "the tree has uncommitted changes, which a clone does not have");
     }
     std::fs::write(clone.join("README.md"), "another commit, which no executable depends on\n").unwrap();
     let commit =
         ["-c", "user.name=test", "-c", "user.email=test@example.org", "commit", "--quiet", "--all", "--message=x"];
-    run(Command::new("git").args(commit).current_dir(&clone)).succeeds();
+    run(git(&clone).args(commit)).succeeds();
 
     let target = released().0.ancestors().nth(3).unwrap();
     let triple = released().1["builds"][0]["target"].as_str().unwrap();

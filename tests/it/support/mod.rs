@@ -47,6 +47,16 @@ pub(crate) fn xtask() -> Command {
     command
 }
 
+/// Git in this folder, and in no repository that the caller's environment names: git sets such variables for its hooks.
+pub(crate) fn git(folder: &Path) -> Command {
+    let mut command = Command::new("git");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GIT_")) {
+        command.env_remove(name);
+    }
+    command.current_dir(folder);
+    command
+}
+
 /// Says that a test was skipped, and why. `test-all` lists it; a plain `cargo test` shows it with `--nocapture`.
 pub(crate) fn skip(test: &str, reason: &str) {
     use std::io::Write as _;

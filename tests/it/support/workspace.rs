@@ -61,10 +61,9 @@ impl Workspace {
 
     /// Runs git in the checkout and returns what it printed.
     pub(crate) fn git(&self, args: &[&str]) -> String {
-        let output = Command::new("git")
+        let output = super::git(&self.root())
             .args(["-c", "user.name=test", "-c", "user.email=test@example.org", "-c", "commit.gpgSign=false"])
             .args(args)
-            .current_dir(self.root())
             .output()
             .unwrap();
         assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));

@@ -19,6 +19,7 @@ fn texts_that_are_refused() {
         ("# nothing\n", "is empty"),
         ("words\n", "is no template"),
         ("a: [b\n", "is not YAML: "),
+        (&format!("{TEMPLATE}---\nsecond: document\n"), "holds a second document, in line 31"),
         ("Resources: {}\n", "has no image of any of our services"),
         (&too_large, "bytes, and CloudFormation takes 1048576 at most"),
         (&barely, "with these images cloudformation/cfn-preserv-master.yml has"),
@@ -37,6 +38,38 @@ fn texts_that_are_refused() {
         update(&workspace, &PIN).fails(3, why);
         assert_eq!(super::text(&workspace), text);
     }
+}
+
+/// Nine levels of nine: four hundred million nodes, if one follows the aliases.
+#[test]
+fn aliases_that_multiply_are_refused_before_anything_follows_them() {
+    let filler = "# x\n- [a, b, c, d, e, f, g, h]\n".repeat(5000);
+    let level = |n: usize| format!("l{n}: &l{n} [{}]\n", vec![format!("*l{}", n - 1); 9].join(", "));
+    let bomb: String = (1..=9).map(level).collect();
+    let text = format!("{TEMPLATE}filler:\n{filler}l0: &l0 x\n{bomb}");
+    let workspace = workspace(&text);
+    update(&workspace, &PIN).fails(3, "has aliases that make more than 1000000 nodes of it");
+    workspace.write(PATH, &format!("{TEMPLATE}Self: &self [*self]\n"));
+    update(&workspace, &PIN).fails(3, "has aliases that make more than");
+}
+
+#[test]
+fn a_tag_that_moves_is_no_pin() {
+    let workspace = workspace(TEMPLATE);
+    update(&workspace, &["--offline", "--pin", "tag", "--tag", "latest"]).fails(3, "`latest` is of no release");
+    assert_eq!(super::text(&workspace), TEMPLATE);
+}
+
+/// Some editors of Windows write a mark before the text.
+#[test]
+fn a_byte_order_mark_before_the_first_key_stays() {
+    let body = TEMPLATE.split_once('\n').unwrap().1;
+    let workspace = workspace(&format!("\u{feff}{body}"));
+    update(&workspace, &PIN).succeeds();
+    let text = super::text(&workspace);
+    assert!(text.starts_with("\u{feff}Description: multi"), "{text}");
+    assert_eq!(text.matches("1a2b3c4-main").count(), 3);
+    update(&workspace, &PIN).succeeds();
 }
 
 #[test]

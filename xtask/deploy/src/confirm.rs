@@ -12,7 +12,8 @@ pub(crate) fn can_ask() -> bool {
 /// Asks, and waits for a line. The waiting thread is left behind when a signal comes first; it ends with the process.
 pub(crate) async fn ask(question: &str, ui: &Ui) -> String {
     ui.say("");
-    emit(&mut io::stderr(), question);
+    // Where nobody reads, nobody answers: that is seen below.
+    let _ = emit(&mut io::stderr(), question);
     let (sender, answer) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         let mut line = String::new();

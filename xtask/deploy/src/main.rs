@@ -9,7 +9,6 @@ mod aws;
 mod change_set;
 mod changes;
 mod checks;
-mod config;
 mod confirm;
 mod deploy;
 mod events;

@@ -6,12 +6,12 @@ use anyhow::Result;
 use xtask::catalog::Catalog;
 use xtask::cli::Global;
 use xtask::cli::deploy::{Access, Environment};
+use xtask::environments::{self, Facts};
 use xtask::exit::Exit;
 use xtask::files::Lock;
 use xtask::ui::Ui;
 
 use crate::aws::{Aws, Reach};
-use crate::config::{self, Facts};
 use crate::pace::Timing;
 
 /// How long an operation is watched without `--timeout`.
@@ -38,7 +38,7 @@ pub(crate) struct Caller {
 
 impl<'a> Session<'a> {
     pub(crate) async fn open(environment: Environment, access: &Access, global: &Global, ui: &'a Ui) -> Result<Self> {
-        let facts = config::read(access.config.as_deref(), environment)?;
+        let facts = environments::read(access.config.as_deref(), environment)?;
         if let Some(region) = access.region.as_ref().filter(|region| **region != facts.region) {
             return Err(Exit::Refused.stop(
                 format!("{environment} is in {}, as the configuration file says, and not in {region}", facts.region),

@@ -8,13 +8,13 @@ use anyhow::{Context, Result};
 use aws_sdk_cloudformation::types::{ExecutionStatus, TemplateStage};
 use serde::Deserialize;
 use xtask::cli::deploy::{Checks, Environment};
+use xtask::environments::Confirm;
 use xtask::exit::Exit;
 
 use crate::archive::Archive;
 use crate::aws::Trouble;
 use crate::change_set::{self, Body, ChangeSet, Kind, Order};
 use crate::checks::{self, Creation, Standing};
-use crate::config::Confirm;
 use crate::confirm;
 use crate::gate::Tests;
 use crate::job::Mode;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::cargo::{self, Toolchain};
 use crate::catalog::{APPS, Catalog};
 use crate::elf;
-use crate::image::{self, Image, MAX_COMPRESSED_BYTES, Platform};
+use crate::image::{self, Image, Layer, MAX_COMPRESSED_BYTES, Platform};
 use crate::process::{self, Process};
 use crate::release::outcomes::all_or_list;
 use crate::release::sbom::Packages;
@@ -83,6 +83,7 @@ pub(crate) fn images(
     jobs: u8,
     ui: &Ui,
 ) -> Result<Vec<Vec<Image>>> {
+    let common = Layer::common()?;
     let progress = ui.progress("assembling", built.len() as u64);
     let names: Vec<String> = built.iter().map(|built| built.service.clone()).collect();
     let results = process::in_parallel(usize::from(jobs).min(cores()), built, |built| {
@@ -91,7 +92,7 @@ pub(crate) fn images(
             .iter()
             .zip(platforms)
             .map(|(executable, platform)| {
-                let image = Image::assemble(&built.service, platform, &executable.bytes, source)?;
+                let image = Image::assemble(&built.service, platform, &executable.bytes, source, &common)?;
                 ensure!(
                     image.compressed_bytes() <= MAX_COMPRESSED_BYTES,
                     "the image for {} has {} compressed; {} is the limit",

@@ -8,7 +8,7 @@ use anyhow::{Result, bail, ensure};
 
 use crate::docker::{Docker, Lookup, Registry, Stored};
 use crate::exit::Exit;
-use crate::image::Image;
+use crate::image::{Image, Layer};
 use crate::process;
 use crate::release::build;
 use crate::release::manifest::{Manifest, ManifestImage};
@@ -57,13 +57,18 @@ pub(crate) fn all(
     }
 
     let progress = ui.progress("pushing", items.len() as u64);
-    let pushed = process::in_parallel(jobs, &items, |item| {
-        let pushed = item.push(docker)?;
+    let work: Vec<(&Item<'_>, &Standing)> = items.iter().zip(&standing).collect();
+    let push = |(item, before): &(&Item<'_>, &Standing)| {
+        let pushed = item.push(docker, before)?;
         let bytes: u64 = pushed.iter().map(|pushed| pushed.sent_bytes).sum();
         let what = if bytes == 0 { "stands already".to_owned() } else { format!("{} sent", megabytes(bytes)) };
         progress.step(&format!("{} {what}", item.entry.service));
         Ok(pushed)
-    })?;
+    };
+    // The first one alone: then the registry has the common layer, and the others do not all send it at a time.
+    let (first, others) = work.split_at(1.min(work.len()));
+    let mut pushed = process::in_parallel(jobs, first, push)?;
+    pushed.extend(process::in_parallel(jobs, others, push)?);
     drop(progress);
     let pushed = all_or_list("pushing the images (no release tag was set)", &names, pushed)?;
 
@@ -75,6 +80,8 @@ pub(crate) fn all(
         Ok(done)
     })?;
     drop(progress);
+    ui.say(&format!("  the registry was asked {} times what a name stands for", docker.times_asked()));
+    ui.result("registry_questions", docker.times_asked().into());
     let stand = tagged.iter().zip(&names).filter(|(result, _)| result.is_ok()).map(|(_, name)| name.as_str());
     let stand: Vec<&str> = stand.collect();
     let doing = format!("setting the tag {tag} (it stands for {}; run the release again to complete it)", list(&stand));
@@ -114,8 +121,7 @@ struct Item<'a> {
 enum Standing {
     /// The registry says that there is none.
     Nothing,
-    /// The manifests' digests.
-    These(Vec<String>),
+    These(Vec<Stored>),
     /// Configuration digests.
     Another(Vec<String>),
 }
@@ -150,12 +156,17 @@ impl Item<'_> {
         let mut ours: Vec<String> = self.images.iter().map(|image| image.config_digest.clone()).collect();
         found.sort();
         ours.sort();
-        let digests = stored.into_iter().map(|stored| stored.digest).collect();
-        Ok(if found == ours { Standing::These(digests) } else { Standing::Another(found) })
+        Ok(if found == ours { Standing::These(stored) } else { Standing::Another(found) })
     }
 
-    /// First pass: every platform's image stands under its content tag, and was read back.
-    fn push(&self, docker: &Docker) -> Result<Vec<Pushed>> {
+    /// First pass: every platform's image stands under its content tag, and was read back. What stands under the release tag was
+    /// so when that was set, and need not be asked for again.
+    fn push(&self, docker: &Docker, before: &Standing) -> Result<Vec<Pushed>> {
+        if let Standing::These(stored) = before {
+            let of = |image: &Image| stored.iter().find(|stored| stored.config_digest == image.config_digest);
+            let pushed = |image| of(image).map(|stored| Pushed { digest: stored.digest.clone(), sent_bytes: 0 });
+            return Ok(self.images.iter().filter_map(pushed).collect());
+        }
         let push_one = |image: &Image, reference: &String| {
             if let Some(stored) = read(docker, reference, image)? {
                 return Ok(Pushed { digest: stored.digest, sent_bytes: 0 });
@@ -166,9 +177,11 @@ impl Item<'_> {
                 let digest = executable.map(|executable| format!("sha256:{}", executable.executable_sha256));
                 build::version(&self.entry.service, &digest.unwrap_or_default(), &docker.run_version(reference)?)?;
             }
-            let (digest, _) = docker.push(reference)?;
+            let (digest, sent) = docker.push(reference)?;
             match read(docker, reference, image)? {
-                Some(stored) if stored.digest == digest => Ok(Pushed { digest, sent_bytes: stored.bytes }),
+                Some(stored) if stored.digest == digest => {
+                    Ok(Pushed { digest, sent_bytes: sent_bytes(image, &stored, &sent) })
+                }
                 Some(stored) => bail!("{reference} was pushed as {digest}, but the registry gives {}", stored.digest),
                 None => bail!("{reference} was pushed as {digest}, but the registry does not have it"),
             }
@@ -183,8 +196,8 @@ impl Item<'_> {
     /// Second pass: sets the release tag, unless it stood `before`, and reads it back. Returns its digest, and whether it
     /// had to be set.
     fn tag(&self, docker: &Docker, tag: &str, before: &Standing, pushed: &[Pushed]) -> Result<(String, bool)> {
-        if let Standing::These(digests) = before {
-            return Ok((self.digest(docker, tag, digests, pushed)?, false));
+        if let Standing::These(stored) = before {
+            return Ok((self.digest(docker, tag, stored, pushed)?, false));
         }
         // The content tags were found by this very question a moment ago, so if it finds nothing here, there is nothing.
         match self.standing(docker, tag)? {
@@ -196,7 +209,7 @@ impl Item<'_> {
             }
         }
         match self.standing(docker, tag)? {
-            Standing::These(digests) => Ok((self.digest(docker, tag, &digests, pushed)?, true)),
+            Standing::These(stored) => Ok((self.digest(docker, tag, &stored, pushed)?, true)),
             now => bail!("the tag was set, but the registry says that it stands for {now}: do not use it"),
         }
     }
@@ -209,21 +222,28 @@ impl Item<'_> {
         docker.tag_list(&self.repository, &digests, tag)
     }
 
-    /// The digest of a tag that stands for `digests`, which must be the checked ones.
-    fn digest(&self, docker: &Docker, tag: &str, digests: &[String], pushed: &[Pushed]) -> Result<String> {
+    /// The digest of a tag that stands for `stored`, which must be the checked ones.
+    fn digest(&self, docker: &Docker, tag: &str, stored: &[Stored], pushed: &[Pushed]) -> Result<String> {
         // Docker writes the parts of a list in no particular order.
         let sorted = |mut digests: Vec<String>| {
             digests.sort();
             digests
         };
-        let found = sorted(digests.to_vec());
+        let found = sorted(stored.iter().map(|stored| stored.digest.clone()).collect());
         let expected = sorted(pushed.iter().map(|pushed| pushed.digest.clone()).collect());
         ensure!(found == expected, "the tag stands for {found:?}, but {expected:?} were checked: do not use it");
-        match digests {
-            [one] => Ok(one.clone()),
+        match stored {
+            [one] => Ok(one.digest.clone()),
             _ => docker.list_digest(&self.repository, tag),
         }
     }
+}
+
+/// The configuration, and those layers that docker says it pushed; others the registry had already, under this name or another.
+fn sent_bytes(image: &Image, stored: &Stored, sent: &[String]) -> u64 {
+    let was_sent = |layer: &Layer| sent.iter().any(|name| layer.is_named(name));
+    let layers = image.layers.iter().zip(&stored.layer_bytes).filter(|(layer, _)| was_sent(layer));
+    stored.config_bytes + layers.map(|(_, bytes)| bytes).sum::<u64>()
 }
 
 /// What the registry has under a content tag, if it is this image.
@@ -237,4 +257,28 @@ fn read(docker: &Docker, reference: &str, image: &Image) -> Result<Option<Stored
 
 fn list(names: &[&str]) -> String {
     if names.is_empty() { "none of them".to_owned() } else { names.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Platform;
+
+    #[test]
+    fn what_is_told_as_sent_is_what_docker_sent() {
+        let common = Layer::common().unwrap();
+        let platform = Platform::named("linux/amd64").unwrap();
+        let image = Image::assemble("apt_delete", platform, b"executable", "source", &common).unwrap();
+        let stored = Stored {
+            digest: "sha256:a".into(),
+            config_digest: image.config_digest.clone(),
+            config_bytes: 10,
+            layer_bytes: vec![100, 1000],
+            platform: None,
+        };
+        let short = image.diff_ids().map(|digest| digest["sha256:".len()..][..12].to_owned());
+        assert_eq!(sent_bytes(&image, &stored, &short), 1110);
+        assert_eq!(sent_bytes(&image, &stored, &short[1..]), 1010);
+        assert_eq!(sent_bytes(&image, &stored, &["x".to_owned()]), 10);
+    }
 }

@@ -30,6 +30,9 @@ pub(crate) fn tag(
         (None, None, Some(branch)) => (branch.clone(), None),
         (None, None, None) => (String::new(), None),
     };
+    if branch.is_empty() && asked.is_some() {
+        return Err(Exit::Usage.stop("--branch names no branch", "give it a name, or leave it out"));
+    }
     if branch.is_empty() {
         return Err(Exit::Refused.stop(
             "HEAD is detached, so there is no branch for the tag",
@@ -135,6 +138,9 @@ mod tests {
     fn a_detached_head_needs_a_name() {
         let error = tag(&checkout(None), None, |_| None, Marks::default()).unwrap_err();
         assert_eq!(Exit::of(&error), Exit::Refused);
+        // Said as what it is, also where a branch is checked out.
+        let error = tag(&checkout(Some("main")), Some(""), |_| None, Marks::default()).unwrap_err();
+        assert_eq!(Exit::of(&error), Exit::Usage);
         assert_eq!(tag(&checkout(None), Some("fix/1"), |_| None, Marks::default()).unwrap(), "a23ba20-fix_1");
     }
 

@@ -15,6 +15,7 @@ pub(crate) const SCHEMA: &str = "preserv-test-report/1";
 
 /// `target/xtask/test-all/test-report.json`. It holds no name of a machine, of a user or of their folders.
 #[derive(Debug, Deserialize, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of the published report")]
 pub(crate) struct Report {
     pub(crate) schema: String,
     /// 40 hexadecimal digits; none outside a git checkout.

@@ -40,6 +40,12 @@ pub(super) fn choose(args: &cli::UpdateTemplate, catalog: &Catalog, template: &P
             ));
         }
         refuse_marked(args, tag, false, false)?;
+        if args.pin == cli::Pin::Tag && !names_a_commit(tag) {
+            return Err(Exit::Refused.stop(
+                format!("the tag `{tag}` is of no release: what it stands for may change"),
+                "take a tag that begins with the commit, such as 1a2b3c4-main, or leave --pin tag out",
+            ));
+        }
         return Ok(Release { tag: tag.clone(), registry: Registry::parse(registry(args))?, images: None });
     }
     let manifest = match &args.from {
@@ -57,6 +63,11 @@ pub(super) fn choose(args: &cli::UpdateTemplate, catalog: &Catalog, template: &P
     let registry = Registry::parse(args.registry.as_deref().unwrap_or(&manifest.registry))?;
     let images = manifest.images.into_iter().map(|image| (image.service.clone(), image)).collect();
     Ok(Release { tag: manifest.tag, registry, images: Some(images) })
+}
+
+/// A release's tag begins with its commit; tags that move (`latest`) do not.
+fn names_a_commit(tag: &str) -> bool {
+    tag.split_once('-').is_some_and(|(commit, _)| commit.len() >= 7 && commit.chars().all(|c| c.is_ascii_hexdigit()))
 }
 
 /// `--registry`, or the one that everybody uses.

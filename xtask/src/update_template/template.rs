@@ -17,9 +17,14 @@ const MAX_BYTES: u64 = 1_048_576;
 /// A template that was read and parsed.
 #[derive(Debug)]
 pub(super) struct Template {
+    /// Without the byte order mark.
     pub(super) text: String,
     pub(super) yaml: Yaml,
+    has_mark: bool,
 }
+
+/// What some editors put before a text. The parsers do not agree on whether it belongs to the first key.
+const MARK: &str = "\u{feff}";
 
 impl Template {
     /// Reads a file, or refuses it with the reason.
@@ -50,8 +55,19 @@ impl Template {
             let at = error.utf8_error().valid_up_to();
             refuse(&format!("is not UTF-8, from byte {at} on"), "save it as UTF-8, which CloudFormation requires")
         })?;
+        let has_mark = text.starts_with(MARK);
+        let text = if has_mark { text[MARK.len()..].to_owned() } else { text };
         let yaml = parse(&text).map_err(|why| refuse(&why, "mend it; nothing was changed"))?;
-        Ok(Self { text, yaml })
+        if let [_, second, ..] = yaml.documents() {
+            let why = format!("holds a second document, in line {}", yaml.node(*second).line);
+            return Err(refuse(&why, "CloudFormation takes one: remove what does not belong there"));
+        }
+        Ok(Self { text, yaml, has_mark })
+    }
+
+    /// What a file holds whose text is this instead.
+    pub(super) fn bytes(&self, text: &str) -> Vec<u8> {
+        format!("{}{text}", if self.has_mark { MARK } else { "" }).into_bytes()
     }
 }
 
@@ -63,8 +79,16 @@ pub(super) fn fits(bytes: u64) -> Result<(), String> {
     Err(format!("has {bytes} bytes, and CloudFormation takes {MAX_BYTES} at most"))
 }
 
-/// Two parsers must agree that it is YAML. serde_yaml comes first: it refuses depth, and aliases that multiply.
+/// More nodes than a template of the largest size has without aliases.
+const MOST_NODES: u64 = 1_000_000;
+
+/// Two parsers must agree that it is YAML. Aliases that multiply are refused before anything follows
+/// them; serde_yaml refuses depth.
 pub(super) fn parse(text: &str) -> Result<Yaml, String> {
+    let counted = Yaml::parse(text).map_or(0, |yaml| yaml.expanded());
+    if counted > MOST_NODES {
+        return Err(format!("has aliases that make more than {MOST_NODES} nodes of it"));
+    }
     if let Err(error) = splice::trees(text) {
         let why = error.to_string();
         // serde_yaml names only the mapping's place.

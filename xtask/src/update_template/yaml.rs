@@ -17,6 +17,7 @@ pub(super) struct Yaml {
     nodes: Vec<Node>,
     documents: Vec<NodeId>,
     comments: Vec<Comment>,
+    expanded: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +63,8 @@ impl Yaml {
             builder.take(event, bytes, span.start.line())?;
         }
         let comments = builder.comments();
-        Ok(Self { nodes: builder.nodes, documents: builder.documents, comments })
+        let expanded = builder.documents.iter().fold(0, |sum: u64, id| sum.saturating_add(builder.sizes[*id]));
+        Ok(Self { nodes: builder.nodes, documents: builder.documents, comments, expanded })
     }
 
     pub(super) fn node(&self, id: NodeId) -> &Node {
@@ -72,6 +74,11 @@ impl Yaml {
     /// All nodes, in the order of the text.
     pub(super) fn nodes(&self) -> &[Node] {
         &self.nodes
+    }
+
+    /// How many nodes there are where each alias counts as all that it stands for.
+    pub(super) fn expanded(&self) -> u64 {
+        self.expanded
     }
 
     /// The root of each document that is not empty.
@@ -132,6 +139,8 @@ struct Builder<'a> {
     /// The byte of each character, and the end.
     offsets: Vec<usize>,
     nodes: Vec<Node>,
+    /// Of each node, with all below it; of one that is still open, too many.
+    sizes: Vec<u64>,
     documents: Vec<NodeId>,
     anchors: HashMap<usize, NodeId>,
     /// The collections that are open, with their children so far.
@@ -147,6 +156,7 @@ impl<'a> Builder<'a> {
             source,
             offsets,
             nodes: Vec::new(),
+            sizes: Vec::new(),
             documents: Vec::new(),
             anchors: HashMap::new(),
             open: Vec::new(),
@@ -178,6 +188,8 @@ impl<'a> Builder<'a> {
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 if let Some((id, children)) = self.open.pop() {
+                    let sizes = children.iter().map(|child| self.sizes[*child]);
+                    self.sizes[id] = sizes.fold(1, u64::saturating_add);
                     match &mut self.nodes[id].kind {
                         Kind::Mapping(entries) => {
                             *entries = children.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
@@ -204,6 +216,7 @@ impl<'a> Builder<'a> {
             "!" => tag.suffix.clone(),
             _ => tag.to_string(),
         });
+        self.sizes.push(if matches!(kind, Kind::Scalar(_)) { 1 } else { u64::MAX });
         self.nodes.push(Node { line, tag, kind });
         if anchor != 0 {
             self.anchors.insert(anchor, id);

@@ -200,14 +200,8 @@ impl Stand {
     }
 
     pub(crate) fn git(&self, args: &[&str]) -> String {
-        let output = Command::new("git")
-            .args(["-c", "user.name=test", "-c", "user.email=test@example.org", "-c", "commit.gpgSign=false"])
-            .args(args)
-            .current_dir(self.root())
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        let ours = ["-c", "user.name=test", "-c", "user.email=test@example.org", "-c", "commit.gpgSign=false"];
+        xtask::git::command(&self.root()).args(ours).args(args).check().unwrap().stdout.trim().to_owned()
     }
 
     /// The commit that stands for both releases.

@@ -1,37 +1,38 @@
-//! The operator's file with the facts of each environment. It is never committed; `config.example.toml` explains it.
+//! The operator's file with the facts of each environment. It is never committed; `deploy/config.example.toml` explains it. Both
+//! `cargo xtask`, which looks at it before anything is compiled, and the deployer read it here.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::cli::deploy::Environment;
+use crate::exit::Exit;
 use anyhow::{Context, Result};
 use serde::Deserialize;
-use xtask::cli::deploy::Environment;
-use xtask::exit::Exit;
 
 /// What the operator says about one environment.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Facts {
+pub struct Facts {
     /// The account that the credentials must be of: twelve digits.
-    pub(crate) account: String,
-    pub(crate) region: String,
+    pub account: String,
+    pub region: String,
     /// Where templates go; the archive for rollbacks.
-    pub(crate) template_bucket: Option<String>,
+    pub template_bucket: Option<String>,
     /// A profile of the AWS configuration.
-    pub(crate) profile: Option<String>,
+    pub profile: Option<String>,
     /// The service role that CloudFormation works with.
-    pub(crate) role_arn: Option<String>,
+    pub role_arn: Option<String>,
     /// How a deployment is confirmed; for prod the name is always typed.
     #[serde(default)]
-    pub(crate) confirm: Confirm,
+    pub confirm: Confirm,
     /// Capabilities that need no `--capability` any more.
     #[serde(default)]
-    pub(crate) capabilities: Vec<String>,
+    pub capabilities: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Confirm {
+pub enum Confirm {
     /// y/N, or `--yes`.
     #[default]
     Yes,
@@ -46,10 +47,11 @@ struct File {
 }
 
 /// The environment variable that names the file.
-pub(crate) const VARIABLE: &str = "XTASK_CONFIG";
+pub const VARIABLE: &str = "XTASK_CONFIG";
 
-/// Reads what the file says about `environment`.
-pub(crate) fn read(given: Option<&Path>, environment: Environment) -> Result<Facts> {
+/// Reads what the file says about `environment`: the file `given`, or the one that [`VARIABLE`] names. Ends with [`Exit::Refused`] where there is
+/// none, or it says nothing that can be used.
+pub fn read(given: Option<&Path>, environment: Environment) -> Result<Facts> {
     let variable = || std::env::var_os(VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
     let Some(path) = given.map(Path::to_owned).or_else(variable) else {
         return Err(Exit::Refused.stop(
@@ -86,7 +88,7 @@ mod tests {
 
     #[test]
     fn the_example_is_valid_but_for_the_accounts_that_one_fills_in() {
-        let example = include_str!("../config.example.toml");
+        let example = include_str!("../deploy/config.example.toml");
         for environment in [Environment::Staging, Environment::Demo, Environment::Prod] {
             let error = parse(example, environment).unwrap_err();
             assert!(error.contains("is not twelve digits"), "{error}");
