@@ -1,5 +1,7 @@
 //! Out of Glacier (03 §4), on an S3 whose clock the tests move.
 
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use buckets::Retrieval;
@@ -49,7 +51,7 @@ async fn followers(place: &Place, object: &IntellectualObject) -> Vec<WorkItem> 
 
 fn refuse(place: &Place, status: u16, code: &str, times: u64) {
     let kind = FaultKind::Status { status, code: code.to_owned() };
-    place.s3.faults().add(place.fault(OHIO, Operation::RestoreObject, kind).times(times)).unwrap();
+    place.s3.faults().add(Place::fault(OHIO, Operation::RestoreObject, kind).times(times)).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -189,11 +191,47 @@ async fn an_object_without_files_and_one_that_is_deleted_are_refused() {
 }
 
 /// Both in one: an S3 that never answers, and that the failure is the system's and not the item's.
+/// All that this process logs while it asks S3, to the level that a service can be set to.
+#[tokio::test(flavor = "multi_thread")]
+async fn defect_03_d22_nothing_that_signs_a_request_is_logged() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG);
+    tracing::subscriber::set_global_default(subscriber.with_writer(move || writer.clone()).finish()).unwrap();
+    let place = Place::new().await;
+    let object = object(&place, 1).await;
+    let (item, running) = begun(&place, &object, 0).await;
+    waiting(&place, &item).await;
+    refuse(&place, 403, "AccessDenied", u64::MAX);
+    ended(&place, &item, Status::Failed).await;
+    running.stop().await;
+    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(logged.contains("1 of 1 files are still in Glacier"), "the log was not read: {logged}");
+    for secret in ["AWS4-HMAC-SHA256", "Signature="] {
+        let line = logged.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None, "{secret}");
+    }
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn defect_03_d23_s3_that_does_not_answer_is_given_up_and_tried_again() {
     let place = Place::new().await;
     let object = object(&place, 1).await;
-    place.s3.faults().add(place.fault(OHIO, Operation::RestoreObject, FaultKind::Stall)).unwrap();
+    place.s3.faults().add(Place::fault(OHIO, Operation::RestoreObject, FaultKind::Stall)).unwrap();
     let (item, running) = begun(&place, &object, 0).await;
     let last = place.world.until(item.id, |item| item.note.contains("restore") && !item.is_claimed()).await;
     assert!(last.retry && !last.needs_admin_review && last.status == Status::Started, "{last:?}");

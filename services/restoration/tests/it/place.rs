@@ -204,7 +204,7 @@ impl Place {
         self.bucket(bucket).put_bytes(&file.uuid, bytes.into(), Attributes::default()).await.unwrap();
     }
 
-    pub(crate) fn fault(&self, bucket: &str, operation: Operation, kind: FaultKind) -> Fault {
+    pub(crate) fn fault(bucket: &str, operation: Operation, kind: FaultKind) -> Fault {
         Fault::new(kind).bucket(bucket).operation(operation)
     }
 }
