@@ -180,7 +180,7 @@ async fn defect_03_d7_what_glacier_refuses_fails_the_item_and_every_file_is_name
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_without_files_and_one_that_is_deleted_are_refused() {
+async fn an_object_without_active_files_is_refused() {
     let place = Place::new().await;
     let files = [("data/a", b"a".to_vec())];
     let object = place.object("bag", &StorageOption::GlacierOh, &files, |file| file.state = State::Deleted).await;
