@@ -5,7 +5,7 @@
 
 mod settings;
 
-pub use settings::{Glacier, Preservation, S3, Staging};
+pub use settings::{Glacier, Preservation, Retrieval, S3, Staging};
 
 use storage::Budget;
 use worker::Memory;

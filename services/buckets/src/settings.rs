@@ -2,8 +2,8 @@
 
 use anyhow::{Context as _, Result};
 use model::bucket::{AWS, PreservationBucket, PreservationBuckets, SITES, Setting, Site, TABLE};
-use storage::{Budget, Config, Limits, Provider, Region, Scheme, Storage};
-use worker::settings::{Bucket, Host, Reader, Reported, Secret, Section, Value};
+use storage::{Budget, Config, Limits, Provider, Region, Scheme, Storage, Tier};
+use worker::settings::{Bucket, Host, Reader, Reported, Secret, Section, Sources, Value, names};
 
 /// The S3 of receiving, staging and restoration buckets.
 #[derive(Debug, Clone)]
@@ -30,6 +30,22 @@ pub struct Preservation {
 pub struct Glacier {
     pub s3: S3,
     pub buckets: PreservationBuckets,
+    pub retrieval: Retrieval,
+}
+
+/// How files are asked for that are in Glacier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retrieval {
+    pub tier: Tier,
+    /// How long the copy stays that is made.
+    pub days: u16,
+}
+
+/// As Preserv has always asked (03 §4.2).
+impl Default for Retrieval {
+    fn default() -> Self {
+        Self { tier: Tier::Standard, days: 10 }
+    }
 }
 
 impl S3 {
@@ -63,8 +79,46 @@ impl Section for Preservation {
 
 impl Section for Glacier {
     fn read(reader: &mut Reader<'_>) -> Result<Self, Reported> {
-        let (s3, buckets) = preservation(reader, |site| site.provider == AWS.provider)?;
-        Ok(Self { s3, buckets })
+        let preservation = preservation(reader, |site| site.provider == AWS.provider);
+        let retrieval = Retrieval::read(reader);
+        let (s3, buckets) = preservation?;
+        Ok(Self { s3, buckets, retrieval: retrieval? })
+    }
+}
+
+impl Section for Retrieval {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Reported> {
+        let usual = Self::default();
+        let tier = reader.setting(names::GLACIER_TIER).or(Named(usual.tier));
+        let days = reader.setting(names::GLACIER_DAYS).check(some_days).or(u32::from(usual.days));
+        Ok(Self { tier: tier?.0, days: u16::try_from(days?).unwrap_or(MOST_DAYS) })
+    }
+}
+
+/// A copy that is kept for longer costs more than the archive saves.
+const MOST_DAYS: u16 = 365;
+
+fn some_days(days: u32) -> Result<u32, String> {
+    if (1..=u32::from(MOST_DAYS)).contains(&days) {
+        return Ok(days);
+    }
+    Err(format!("is {days}; set it to a number of days from 1 to {MOST_DAYS}"))
+}
+
+/// A tier by S3's name for it.
+struct Named(Tier);
+
+impl Value for Named {
+    const KIND: &'static str = "tier";
+    const ADVICE: &'static str = "set it to `Standard`, `Bulk` or `Expedited`";
+
+    fn parse(text: &str, _: &Sources) -> Result<Self, String> {
+        let known = [Tier::Standard, Tier::Bulk, Tier::Expedited].into_iter().find(|tier| tier.as_str() == text);
+        known.map(Self).ok_or_else(|| "is no tier of Glacier".to_owned())
+    }
+
+    fn show(&self) -> String {
+        self.0.as_str().to_owned()
     }
 }
 
@@ -225,5 +279,16 @@ mod tests {
         }
         let problems = read::<Glacier>(&[]).unwrap_err().join("\n");
         assert!(problems.contains("BUCKET_GLACIER_OH") && !problems.contains("WASABI"), "{problems}");
+    }
+
+    #[test]
+    fn glacier_is_asked_as_ever_unless_settings_say_otherwise() {
+        assert_eq!(read::<Retrieval>(&[]).unwrap(), Retrieval { tier: Tier::Standard, days: 10 });
+        let set = read::<Retrieval>(&[("GLACIER_TIER", "Bulk"), ("GLACIER_DAYS", "365")]).unwrap();
+        assert_eq!(set, Retrieval { tier: Tier::Bulk, days: 365 });
+        for (name, value) in [("GLACIER_TIER", "bulk"), ("GLACIER_DAYS", "0"), ("GLACIER_DAYS", "366")] {
+            let problems = read::<Retrieval>(&[(name, value)]).unwrap_err().join("\n");
+            assert!(problems.contains(name), "{problems}");
+        }
     }
 }

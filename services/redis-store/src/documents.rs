@@ -137,23 +137,23 @@ pub(crate) fn parse_file(item: i64, field: &[u8], json: &[u8]) -> Result<IngestF
     Ok(file)
 }
 
-fn several(first: &str, count: usize) -> String {
+pub(crate) fn several(first: &str, count: usize) -> String {
     if count == 1 { format!("`{first}`") } else { format!("`{first}` and {} more", count - 1) }
 }
 
 /// Fields that are saved together.
-struct Batch {
+pub(crate) struct Batch {
     item: i64,
     fields: Vec<(String, String)>,
     bytes: usize,
 }
 
 impl Batch {
-    fn new(item: i64) -> Self {
+    pub(crate) fn new(item: i64) -> Self {
         Self { item, fields: Vec::new(), bytes: 0 }
     }
 
-    fn add<T: Serialize>(&mut self, field: String, document: &T) -> Result<(), Error> {
+    pub(crate) fn add<T: Serialize>(&mut self, field: String, document: &T) -> Result<(), Error> {
         let json = match to_json(document) {
             Ok(json) => json,
             Err(error) => {
@@ -169,7 +169,7 @@ impl Batch {
         self.bytes >= BATCH_BYTES || self.fields.len() >= BATCH_FIELDS
     }
 
-    async fn send(self, store: &Store) -> Result<(), Error> {
+    pub(crate) async fn send(self, store: &Store) -> Result<(), Error> {
         let Some((first, _)) = self.fields.first() else { return Ok(()) };
         let doing = || format!("save {} in `{}`", several(first, self.fields.len()), self.item);
         let mut commands = Pipeline::with_capacity(1);

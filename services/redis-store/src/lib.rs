@@ -13,6 +13,7 @@
 //! | `claim:<topic>` | who works on it, ours alone: [`Store::take_claim`] |
 //! | `trouble:<topic>` | [`Trouble`], ours alone |
 //! | `wake:<topic>` | when an item that waits is woken, ours alone: [`Store::save_wake`] |
+//! | `thawed:<id of a file>` | until when its copy out of Glacier is surely there, ours alone: [`Store::save_thawed`] |
 //! | `ways_back` | how often it was staged again, ours alone: [`Store::save_ways_back`] |
 //!
 //! What is not there is `None`; an [`Error`] never means that (07 A.11).
@@ -28,6 +29,7 @@ mod held;
 mod lease;
 mod scan;
 mod store;
+mod thawed;
 mod transaction;
 mod trouble;
 mod verdict;

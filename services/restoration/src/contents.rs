@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::{Bytes, BytesMut};
 use digests::{Algorithm, Algorithms, Digests, Hashing, Lanes};
 use failing::chain;
+use model::bucket::PreservationBuckets;
 use model::{Checksum, GenericFile};
 use storage::{Bucket, Download, Get, Kind};
 use worker::Stop;
@@ -79,13 +80,7 @@ impl Copies {
         let mut hosting: Vec<_> = ground.buckets.iter().filter(|bucket| hosts(bucket)).collect();
         hosting.sort_by_key(|bucket| bucket.row().restore_priority);
         if hosting.is_empty() {
-            let text = format!(
-                "Could not find any suitable restoration source for {}. ({} preservation URLS, {} PreservationBuckets)",
-                file.identifier,
-                file.storage_records.len(),
-                ground.buckets.iter().count()
-            );
-            return Err(Stop::fatal(file.identifier, text));
+            return Err(Stop::fatal(&file.identifier, no_source(&ground.buckets, &file)));
         }
         let buckets =
             hosting.into_iter().map(|bucket| ground.storage.bucket(&bucket.row().site.provider, bucket.name()));
@@ -272,6 +267,16 @@ impl Contents {
         }
         Ok(())
     }
+}
+
+/// None of a file's copies is in a bucket that this installation has.
+pub(crate) fn no_source(buckets: &PreservationBuckets, file: &GenericFile) -> String {
+    format!(
+        "Could not find any suitable restoration source for {}. ({} preservation URLS, {} PreservationBuckets)",
+        file.identifier,
+        file.storage_records.len(),
+        buckets.iter().count()
+    )
 }
 
 fn checksum(file: &GenericFile, algorithm: Algorithm) -> Option<&Checksum> {

@@ -1,4 +1,4 @@
-//! What depositors get back (03-restore-delete-fixity §2 and §3): whole bags and single files. A module each
+//! What depositors get back (03-restore-delete-fixity §2 to §4): whole bags and single files, and both out of Glacier. A module each
 //! that reads as the algorithm from top to bottom; what they stand on is [`Ground`], how a file is read from the best of its copies
 //! `contents`.
 //!
@@ -7,9 +7,11 @@
 mod bag;
 mod contents;
 mod file;
+mod glacier;
 mod ground;
 mod pour;
 
 pub use bag::BagRestorer;
 pub use file::FileRestorer;
+pub use glacier::GlacierRestorer;
 pub use ground::{Ground, run};

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use buckets::Glacier;
 use model::Topic;
+use restoration::GlacierRestorer;
 use worker::{ItemWorker, Program, Rules, Stage};
 
 const PROGRAM: Program<ItemWorker, Glacier> = Program {
@@ -15,7 +16,7 @@ const PROGRAM: Program<ItemWorker, Glacier> = Program {
     kind: ItemWorker::new(Rules::restoration(Topic::RestoreGlacier))
         .requeue_delay(Duration::from_hours(4))
         .least_attempts(4),
-    stage: Stage::Unfinished,
+    stage: Stage::Run(|context| Box::pin(GlacierRestorer::life(context))),
 };
 
 fn main() -> ExitCode {

@@ -173,7 +173,7 @@ async fn defect_03_d1_an_upload_that_fails_is_no_success() {
     let place = Place::new().await;
     let object = object(&place, &usual()).await;
     let kind = FaultKind::Status { status: 403, code: "AccessDenied".to_owned() };
-    place.s3.faults().add(place.fault(TARGET, Operation::PutObject, kind)).unwrap();
+    place.s3.faults().add(Place::fault(TARGET, Operation::PutObject, kind)).unwrap();
     let item = restored(&place, &asked(&place, &object).await, Status::Started).await;
     assert!(item.note.contains("access denied") && item.needs_admin_review, "{}", item.note);
     assert_eq!(place.fetched(KEY).await, None);
@@ -185,7 +185,7 @@ async fn defect_03_d1_d2_parts_and_completion_that_fail_leave_nothing() {
         let place = Place::new().await;
         let object = object(&place, &[("data/large", contents(LARGE))]).await;
         let kind = FaultKind::Status { status: 403, code: "AccessDenied".to_owned() };
-        place.s3.faults().add(place.fault(TARGET, operation, kind)).unwrap();
+        place.s3.faults().add(Place::fault(TARGET, operation, kind)).unwrap();
         mark_abortion(&place);
         restored(&place, &asked(&place, &object).await, Status::Started).await;
         assert_eq!(place.fetched(KEY).await, None);
@@ -195,7 +195,7 @@ async fn defect_03_d1_d2_parts_and_completion_that_fail_leave_nothing() {
 
 /// Struck by the next abortion of an upload, and by nothing else.
 fn mark_abortion(place: &Place) {
-    let mark = place.fault(TARGET, Operation::AbortMultipartUpload, FaultKind::Latency { milliseconds: 0 });
+    let mark = Place::fault(TARGET, Operation::AbortMultipartUpload, FaultKind::Latency { milliseconds: 0 });
     place.s3.faults().add(mark.times(1)).unwrap();
 }
 
@@ -256,7 +256,7 @@ async fn defect_03_d15_a_broken_connection_goes_on_where_it_was() {
     let place = Place::new().await;
     let object = object(&place, &[("data/large", contents(LARGE))]).await;
     for _ in 0..3 {
-        let cut = place.fault(VA, Operation::GetObject, FaultKind::Cut { after_bytes: 3 << 20 }).times(1);
+        let cut = Place::fault(VA, Operation::GetObject, FaultKind::Cut { after_bytes: 3 << 20 }).times(1);
         place.s3.faults().add(cut).unwrap();
     }
     let item = restored(&place, &asked(&place, &object).await, Status::Success).await;
@@ -286,7 +286,7 @@ async fn a_worker_that_is_killed_leaves_no_object_and_the_next_one_ends_it() {
     let place = Place::new().await;
     let object = object(&place, &[("data/large", contents(LARGE))]).await;
     let item = asked(&place, &object).await;
-    let stall = place.fault(TARGET, Operation::UploadPart, FaultKind::Stall).after(1);
+    let stall = Place::fault(TARGET, Operation::UploadPart, FaultKind::Stall).after(1);
     place.s3.faults().add(stall).unwrap();
     let running = place.start_bag();
     place.world.publish(Topic::RestoreObject, item.id).await;

@@ -70,7 +70,7 @@ async fn the_next_best_copy_takes_the_place_of_one_that_is_missing_wrong_or_deni
             "longer" => place.damage(VA, &file, b"right and more".to_vec()).await,
             _ => {
                 let kind = FaultKind::Status { status: 403, code: "AccessDenied".to_owned() };
-                place.s3.faults().add(place.fault(VA, Operation::GetObject, kind)).unwrap();
+                place.s3.faults().add(Place::fault(VA, Operation::GetObject, kind)).unwrap();
             }
         }
         let item = restored(&place, &item, Status::Success).await;

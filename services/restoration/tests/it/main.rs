@@ -4,4 +4,5 @@
 
 mod bag;
 mod file;
+mod glacier;
 mod place;

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use buckets::Retrieval;
 use digests::{Algorithm as Hash, Algorithms, Digests};
 use model::bucket::{PreservationBucket, PreservationBuckets, SITES, TABLE};
 use model::{
     Access, Action, Algorithm, Checksum, GenericFile, IntellectualObject, List, Provider, Stage, State, Status,
     StorageOption, StorageRecord, Time, Topic, WorkItem,
 };
-use restoration::{BagRestorer, FileRestorer, Ground};
+use restoration::{BagRestorer, FileRestorer, GlacierRestorer, Ground};
 use stack::s3::{Fault, FaultKind, Operation, S3, StorageClass};
 use storage::{Attributes, Bucket, Budget, Config, Region, Scheme, Storage};
 use worker::settings::{EndToEnd, RestoreDir};
@@ -147,6 +148,16 @@ impl Place {
         })
     }
 
+    /// With little patience for S3, and a look at it twenty times a second.
+    pub(crate) fn start_glacier(&self, retrieval: Retrieval) -> Running {
+        self.start(Topic::RestoreGlacier, async move |context, ground| {
+            let publisher = context.plan.clients()?.publisher;
+            let pause = context.plan.queue.requeue_delay;
+            let Ground { storage, buckets, .. } = ground;
+            context.run(GlacierRestorer::new(storage, buckets, retrieval, publisher, pause)).await
+        })
+    }
+
     fn start<F>(&self, topic: Topic, life: impl FnOnce(Context<ItemPlan, ()>, Ground) -> F + Send + 'static) -> Running
     where
         F: Future<Output = anyhow::Result<()>> + Send + 'static,
@@ -193,7 +204,7 @@ impl Place {
         self.bucket(bucket).put_bytes(&file.uuid, bytes.into(), Attributes::default()).await.unwrap();
     }
 
-    pub(crate) fn fault(&self, bucket: &str, operation: Operation, kind: FaultKind) -> Fault {
+    pub(crate) fn fault(bucket: &str, operation: Operation, kind: FaultKind) -> Fault {
         Fault::new(kind).bucket(bucket).operation(operation)
     }
 }
@@ -208,7 +219,7 @@ async fn storage(host: &str, buckets: &PreservationBuckets, budget: &Budget) -> 
     };
     let providers = SITES.iter().map(|site| provider(&site.provider)).collect();
     let pause = Duration::from_millis(10);
-    let limits = storage::Limits { attempts: 2, pause, ..storage::Limits::default() };
+    let limits = storage::Limits { attempts: 2, pause, answer: Duration::from_secs(10), ..storage::Limits::default() };
     let config = Config { providers, regions: buckets.iter().map(Region::of).collect(), limits };
     Storage::new(&config, budget).await.unwrap()
 }

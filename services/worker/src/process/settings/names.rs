@@ -40,6 +40,9 @@ pub const REDIS_LEASE_DB: &str = "REDIS_LEASE_DB";
 pub const INGEST_TEMP_DIR: &str = "INGEST_TEMP_DIR";
 /// Scratch space of bag restoration; made at start.
 pub const RESTORE_DIR: &str = "RESTORE_DIR";
+/// How fast Glacier brings files back, and for how many days they stay readable then.
+pub const GLACIER_TIER: &str = "GLACIER_TIER";
+pub const GLACIER_DAYS: &str = "GLACIER_DAYS";
 /// `BagIt` profiles that take the place of the built-in ones of the same file name.
 pub const PROFILES_DIR: &str = "PROFILES_DIR";
 
