@@ -269,7 +269,7 @@ const RELEASE_EXAMPLES: &str = "\
 Examples:
   cargo xtask release                                  build, check, push docker.io/aptrust/<service>:<commit>-<branch>
   cargo xtask release --dry-run                        what would be built and pushed, and what is there already
-  cargo xtask release --no-push --allow-unfinished     17 OCI layouts below target/xtask/release, with cargo and git alone
+  cargo xtask release --no-push                        17 OCI layouts below target/xtask/release, with cargo and git alone
   cargo xtask release --registry localhost:5000/try    to a registry of one's own
   cargo xtask release --platform linux/amd64,linux/arm64
 

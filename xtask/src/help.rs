@@ -72,7 +72,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
 const EXAMPLES: [(&str, &str); 4] = [
     ("cargo xtask demo", "see bags preserved, on this machine"),
     ("cargo xtask test-all", "run all tests"),
-    ("cargo xtask release --no-push --allow-unfinished", "build the 17 images, with cargo and git alone"),
+    ("cargo xtask release --no-push", "build the 17 images, with cargo and git alone"),
     ("cargo xtask rehearse", "see a deployment, with no account"),
 ];
 

@@ -140,8 +140,8 @@ impl Stage<'_> {
                 return Ok(path);
             }
         }
-        self.xtask(&["release", "--no-push", "--allow-unfinished", "--branch", "rehearsal"])?;
-        let tag = format!("{short}-rehearsal-unfinished");
+        self.xtask(&["release", "--no-push", "--branch", "rehearsal"])?;
+        let tag = format!("{short}-rehearsal");
         Ok(self.target.join("xtask/release").join(&tag).join(format!("release-{tag}.json")))
     }
 
@@ -149,12 +149,12 @@ impl Stage<'_> {
     fn pin(&self, manifest: &Value, name: &str) -> Result<String> {
         let mut manifest = manifest.clone();
         let short = git::Checkout::read(&self.checkout)?.short;
-        let tag = format!("{short}-{name}-unfinished");
+        let tag = format!("{short}-{name}");
         manifest["tag"] = tag.clone().into();
         let path = self.target.join("xtask/release").join(&tag).join(format!("release-{tag}.json"));
         fs::create_dir_all(path.parent().context("a file has a folder")?)?;
         fs::write(&path, manifest.to_string()).with_context(|| format!("writing {}", path.display()))?;
-        self.xtask(&["update-template", "--offline", "--allow-unfinished", "--from", &path.display().to_string()])?;
+        self.xtask(&["update-template", "--offline", "--from", &path.display().to_string()])?;
         git::commit_all(&self.checkout, "Pin the template")?;
         Ok(fs::read_to_string(self.checkout.join(TEMPLATE))?)
     }

@@ -15,8 +15,7 @@ use crate::support::{git, program, root, skip, wait_for, xtask};
 pub(crate) fn released() -> &'static (std::path::PathBuf, Value) {
     static RELEASED: OnceLock<(std::path::PathBuf, Value)> = OnceLock::new();
     RELEASED.get_or_init(|| {
-        let args =
-            ["release", "--no-push", "--allow-unfinished", "--allow-dirty", "--branch", "test", "--format", "json"];
+        let args = ["release", "--no-push", "--allow-dirty", "--branch", "test", "--format", "json"];
         let ran = run(xtask().args(args)).succeeds();
         let result: Value = serde_json::from_str(ran.stdout.lines().last().unwrap()).unwrap();
         let path = std::path::PathBuf::from(result["manifest"].as_str().unwrap());
@@ -66,7 +65,7 @@ fn all_17_run_from_their_images_as_the_unprivileged_user() {
     };
     released();
     // A tag of its own: what `released` left is being read by others.
-    let args = ["release", "--allow-unfinished", "--allow-dirty", "--branch", "images", "--quiet", "--registry"];
+    let args = ["release", "--allow-dirty", "--branch", "images", "--quiet", "--registry"];
     let ran = run(xtask().args(args).arg(registry.name())).succeeds();
     let references: Vec<&str> = ran.stdout.lines().collect();
     assert_eq!(references.len(), 17);
@@ -88,14 +87,10 @@ fn all_17_run_from_their_images_as_the_unprivileged_user() {
         with_settings.extend(set.iter().map(String::as_str));
         docker(&[&with_settings[..], &[reference, "--check-settings"]].concat()).succeeds();
 
-        // It starts and writes its log onto the mounted volume as its user. One that is unfinished says so; any other lives,
-        // though nothing is there that it could reach, until it is told to stop.
+        // It starts, writes its log onto the mounted volume as its user, and lives until it is told to stop, though nothing is
+        // there that it could reach.
         let mount = format!("--volume={volume}:/tmp");
         let start = [&with_settings[1..], &[&mount, "--env=LOG_DIR=/tmp/logs", reference]].concat();
-        if version.lines().any(|line| line == "unfinished") {
-            docker(&[&["run"], &start[..]].concat()).fails(69, "not built yet");
-            continue;
-        }
         let name = format!("preserv-test-{service}-{}", std::process::id());
         let detached: Vec<&str> = start.iter().copied().filter(|arg| *arg != "--rm").collect();
         docker(&[&["run", "--detach", "--name", &name], &detached[..]].concat()).succeeds();
@@ -193,7 +188,7 @@ fn two_clones_in_two_folders_give_the_same_executables() {
         run(Command::new("cp").args(["-a", "-T"]).arg(target.join(&folder)).arg(&to)).succeeds();
         forget_ours(&to.join(".fingerprint"));
     }
-    let args = ["release", "--no-push", "--allow-unfinished", "--branch", "test", "--format", "json", "--verbose"];
+    let args = ["release", "--no-push", "--branch", "test", "--format", "json", "--verbose"];
     let ran = run(xtask().args(args).current_dir(&clone).env_remove("CARGO_TARGET_DIR")).succeeds();
     for compiled in ["Compiling worker v", "Compiling apps v"] {
         assert!(ran.stderr.contains(compiled), "`{compiled}` is not in\n{}", ran.stderr);
