@@ -24,7 +24,7 @@ pub fn overview(global: &Global) -> Exit {
     }
     text.push_str("\nExamples\n");
     for (line, what) in EXAMPLES {
-        let _ = writeln!(text, "  {line:<50} {what}");
+        let _ = writeln!(text, "  {line:<31} {what}");
     }
     text.push_str("\n`cargo xtask <COMMAND> --help` explains a command and its exit codes.");
     let ui = Ui::new("help", global);

@@ -1,5 +1,7 @@
 //! Deletions on embedded servers: what is refused before a byte goes, and what is gone afterwards (03 §5 and §13).
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test may fail as a test does")]
+
 mod place;
 mod refusals;
 

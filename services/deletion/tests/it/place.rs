@@ -30,8 +30,8 @@ impl Place {
     pub(crate) async fn new() -> Self {
         let world = World::new().await;
         let named = |row: &model::bucket::Row| row.bucket.name.to_lowercase().replace('_', "-");
-        let names = TABLE.iter().map(named).collect();
-        let s3 = S3::start(stack::s3::Options { buckets: names, ..Default::default() }).await.unwrap();
+        let all = TABLE.iter().map(named).collect();
+        let s3 = S3::start(stack::s3::Options { buckets: all, ..Default::default() }).await.unwrap();
         let host = s3.address().to_string();
         let buckets: PreservationBuckets =
             TABLE.iter().map(|row| PreservationBucket::new(row, named(row), host.clone())).collect();
@@ -76,16 +76,6 @@ impl Place {
             created.extend(self.world.client.create_files(INSTITUTION, batch).await.unwrap());
         }
         (object, created)
-    }
-
-    /// The file as it would be created anew.
-    pub(crate) fn without_ids(&self, file: &GenericFile) -> GenericFile {
-        let object = IntellectualObject {
-            id: file.intellectual_object_id,
-            storage_option: file.storage_option.clone(),
-            ..IntellectualObject::default()
-        };
-        record(&object, 0, &file.uuid, file.storage_records.iter().map(|record| record.url.clone()).collect())
     }
 
     /// An agreed deletion of a file that is old enough.
@@ -166,6 +156,16 @@ impl Place {
         assert_eq!(self.s3.faults().list().len(), 1, "a request came to S3");
         self.s3.faults().reset();
     }
+}
+
+/// The file as it would be created anew.
+pub(crate) fn anew(file: &GenericFile) -> GenericFile {
+    let object = IntellectualObject {
+        id: file.intellectual_object_id,
+        storage_option: file.storage_option.clone(),
+        ..IntellectualObject::default()
+    };
+    record(&object, 0, &file.uuid, file.storage_records.iter().map(|record| record.url.clone()).collect())
 }
 
 fn record(object: &IntellectualObject, number: usize, uuid: &str, urls: Vec<String>) -> GenericFile {

@@ -3,7 +3,7 @@
 use model::{Action, GenericFile, Stage, State, Status, StorageOption, Topic, WorkItem};
 use stack::registry::store::Subject;
 
-use crate::place::{Place, RETENTION};
+use crate::place::{Place, RETENTION, anew};
 
 /// Runs the item, and checks that it ends so, with everything where it was.
 async fn refused(place: &Place, file: &GenericFile, item: &WorkItem, why: &str) {
@@ -57,12 +57,8 @@ async fn defect_03_d4_nothing_goes_before_its_period_has_passed() {
         let item = place.object_deletion(&object).await;
         // What is prepared is a year old: one file comes anew.
         let uuid = format!("{:08x}-0000-4000-8000-{:012x}", object.id, 99);
-        let young = GenericFile {
-            id: 0,
-            identifier: format!("{}/data/young", object.identifier),
-            uuid,
-            ..place.without_ids(&files[0])
-        };
+        let young =
+            GenericFile { id: 0, identifier: format!("{}/data/young", object.identifier), uuid, ..anew(&files[0]) };
         place.world.client.create_files(4, &[young]).await.unwrap();
         refused(
             &place,
