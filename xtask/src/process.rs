@@ -5,6 +5,7 @@
 //! go in through stdin and are masked in everything that comes out.
 
 mod background;
+mod group;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -372,7 +373,7 @@ impl Process {
             ending.step(over_limit, &group);
             if looked.elapsed() > LOOK_EVERY && !asked {
                 looked = Instant::now();
-                asked = waits_for_terminal(&group);
+                asked = group::waits_for_terminal(&group);
                 if asked {
                     ending.kill(&group);
                 }
@@ -423,9 +424,9 @@ impl Ending {
 
     /// Ends what the child left of its group, and tells whether there was anything.
     fn leftovers(&mut self, pids: &[u32]) -> bool {
-        let found = is_group_alive(pids);
+        let found = group::is_alive(pids);
         let killed_by = self.since.unwrap_or_else(Instant::now) + KILL_AFTER + DRAIN;
-        while is_group_alive(pids) && Instant::now() < killed_by {
+        while group::is_alive(pids) && Instant::now() < killed_by {
             self.signal(Signal::TERM, pids);
             thread::sleep(Duration::from_millis(20));
         }
@@ -452,36 +453,6 @@ impl Ending {
             self.sent += 1;
         }
     }
-}
-
-/// A process of these groups runs. Zombies do not count: who should take note of them may never do so. Systems without
-/// `/proc` are taken at their word that the signals arrived.
-fn is_group_alive(pids: &[u32]) -> bool {
-    members(pids).any(|member| !matches!(member.state, 'Z' | 'X'))
-}
-
-/// A process of these groups reads from the terminal, which stops it: the terminal is this process's.
-fn waits_for_terminal(pids: &[u32]) -> bool {
-    members(pids).any(|member| member.state == 'T' && member.terminal != 0)
-}
-
-/// What proc(5) tells of a process in `stat`.
-struct Member {
-    state: char,
-    /// 0: none.
-    terminal: i32,
-}
-
-/// The processes of these groups.
-fn members(pids: &[u32]) -> impl Iterator<Item = Member> {
-    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let lines = processes.filter_map(|process| std::fs::read_to_string(process.path().join("stat")).ok());
-    lines.filter_map(|line| {
-        let fields: Vec<&str> = line.rsplit_once(") ")?.1.split(' ').take(5).collect();
-        let [state, _, group, _, terminal] = fields.as_slice() else { return None };
-        let group: u32 = group.parse().ok()?;
-        pids.contains(&group).then_some(Member { state: state.chars().next()?, terminal: terminal.parse().ok()? })
-    })
 }
 
 fn read_lines(stream: Stream, reader: impl io::Read, sender: &mpsc::SyncSender<(Stream, Vec<u8>)>) {
