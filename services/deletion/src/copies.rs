@@ -34,12 +34,14 @@ pub(crate) async fn remove(
     files: &[GenericFile],
 ) -> Vec<Result<(), Left>> {
     let mut outcomes: Vec<Result<(), Left>> = vec![Ok(()); files.len()];
-    let mut by_bucket: BTreeMap<String, Vec<Copy>> = BTreeMap::new();
+    // Providers may have buckets of one name.
+    let mut by_bucket: BTreeMap<(String, String), Vec<Copy>> = BTreeMap::new();
     for (number, file) in files.iter().enumerate() {
         match copies(storage, buckets, file) {
             Ok(found) => {
                 for (bucket, key) in found {
-                    let copies = by_bucket.entry(bucket.name().to_owned()).or_default();
+                    let copies =
+                        by_bucket.entry((bucket.provider().as_str().to_owned(), bucket.name().to_owned())).or_default();
                     copies.push(Copy { file: number, bucket, key });
                 }
             }

@@ -156,27 +156,24 @@ pub(crate) fn active(object: i64) -> Query {
     Query::new().filter("intellectual_object_id", object).filter("state", State::Active)
 }
 
-/// Other work on the object goes first (03 D25): what is ingested or restored, and older deletions, so that two of them never wait
-/// for each other. An item that is not to be tried again waits for a person, and nothing waits for it.
+/// Other work on the object goes first (03 D25): what is ingested or restored. Deletions only take turns, by the lock on the object. An item
+/// that is not to be tried again waits for a person, and nothing waits for it.
 async fn alone(task: &Task, subject: &Subject) -> Result<(), Stop> {
     let item = &task.item;
     let unfinished = || {
+        let actions = [Action::Ingest, Action::RestoreObject, Action::RestoreFile, Action::GlacierRestore];
         let statuses = [Status::Pending, Status::Started];
-        Query::new().any_of("status", statuses).filter("retry", true).sort("id").per_page(100)
+        Query::new().any_of("action", actions).any_of("status", statuses).filter("retry", true).sort("id").per_page(1)
     };
     // An ingest has no object before it is recorded: it is known by the name of its bag.
     let of_object = unfinished().filter("intellectual_object_id", subject.object_id());
     let of_bag = unfinished().filter("institution_id", item.institution_id).filter("name", &item.name);
     for query in [of_object, of_bag] {
         let page = task.registry.list::<WorkItem>(&query).await?;
-        if let Some(other) = page.results.iter().find(|other| goes_first(other, item)) {
+        if let Some(other) = page.results.first() {
             let note = format!("Waiting for WorkItem {} ({}) on the same object", other.id, other.action);
             return Err(Stop::Waiting { note, delay: RECHECK });
         }
     }
     Ok(())
-}
-
-fn goes_first(other: &WorkItem, item: &WorkItem) -> bool {
-    other.id != item.id && (other.action != Action::Delete || other.id < item.id)
 }

@@ -107,6 +107,17 @@ async fn defect_03_d20_what_is_deleted_already_is_no_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn files_of_one_object_are_deleted_in_any_order_and_none_waits_for_another_item() {
+    let place = Place::new().await;
+    let (object, files) = place.object(&StorageOption::Standard, 2).await;
+    let first = place.file_deletion(&files[0]).await;
+    let second = place.file_deletion(&files[1]).await;
+    assert_eq!(place.run(&second).await.status, Status::Success, "though the first has not begun");
+    assert_eq!(place.run(&first).await.status, Status::Success);
+    assert_events(&place, object.id, &files, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_copy_that_is_gone_already_is_no_error() {
     let place = Place::new().await;
     let (object, files) = place.object(&StorageOption::Standard, 1).await;
