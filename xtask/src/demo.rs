@@ -80,6 +80,16 @@ fn source(path: &Path) -> Result<Source> {
     Ok(Source { name, path: whole, kind })
 }
 
+/// Whether a page can be written there: told before anything is compiled.
+fn check_target(page: &Path) -> Result<()> {
+    let folder = page.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if page.is_dir() || !folder.is_dir() {
+        let what = format!("no page can be written to {}", page.display());
+        return Err(Exit::Usage.stop(what, "name a file in a folder that is there"));
+    }
+    Ok(())
+}
+
 /// Without what is awkward in keys and URLs.
 fn bag_name(folder: &str) -> String {
     let plain =
@@ -90,14 +100,21 @@ fn bag_name(folder: &str) -> String {
 /// Ends in the other program; returns only if that could not be started, or if nothing is to be done.
 pub(crate) fn hand_over(args: &Demo, dry_run: bool, ui: &Ui) -> Result<Exit> {
     let sources = sources(args)?;
+    if let Some(page) = &args.html {
+        check_target(page)?;
+    }
     if dry_run {
-        let mut text = "would start NSQ, Redis, S3, the Registry and all services on loopback, and preserve".to_owned();
+        let mut text =
+            "would start NSQ, Redis, S3, the Registry and all services on loopback, preserve and give back".to_owned();
         if sources.is_empty() {
             text.push_str(" bags that are made for it");
         }
         for Source { name, path, kind } in &sources {
             let how = if *kind == Kind::Folder { ", bagged" } else { "" };
             let _ = write!(text, "\n  {name} ({}{how})", path.display());
+        }
+        if let Some(page) = &args.html {
+            let _ = write!(text, "\nand write the page {}", page.display());
         }
         ui.answer(&text);
         return Ok(Exit::Done);

@@ -62,7 +62,12 @@ pub(crate) struct Counts {
 
 /// Servers in a folder, whose S3 takes so much longer for each request.
 pub(crate) async fn servers(folder: &Path, latency: Duration) -> Result<Stack> {
-    let options = Options { folder: folder.to_owned(), ports: Ports::Free, fixtures: Fixtures::People };
+    let options = Options {
+        folder: folder.to_owned(),
+        ports: Ports::Free,
+        fixtures: Fixtures::People,
+        archived: BTreeMap::new(),
+    };
     let stack = Stack::start(options).await?;
     if !latency.is_zero() {
         let milliseconds = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use bags::{APTRUST_INFO, BAG_INFO, Bag, Tags, bag_folder};
+use bags::{APTRUST_INFO, BAG_INFO, Tags, bag_folder};
 use time::OffsetDateTime;
 use xtask::cli::demo::Demo;
 use xtask::demo::{Kind, Source, sources};
@@ -12,15 +12,23 @@ use xtask::ui::Ui;
 
 use crate::words::{counted, size};
 
-/// A bag on its way in.
+/// A bag with all that is to happen to it.
 #[derive(Debug)]
-pub(crate) struct Deposit {
-    /// The bag's name, and the key without `.tar`.
+pub(crate) struct Bag {
+    /// Its name, and the key without `.tar`.
     pub(crate) name: String,
+    pub(crate) expected: Expected,
+    pub(crate) ending: Ending,
+    /// Deposited one after the other.
+    pub(crate) versions: Vec<Version>,
+}
+
+/// A bag as it is deposited. The tar stays, to be compared with what comes back.
+#[derive(Debug)]
+pub(crate) struct Version {
     /// What is special about it, for the report.
     pub(crate) about: &'static str,
     pub(crate) tar: PathBuf,
-    pub(crate) expected: Expected,
 }
 
 /// What is to become of a bag.
@@ -30,78 +38,91 @@ pub(crate) enum Expected {
     Refused,
 }
 
+/// What happens to a bag in the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Kept,
+    Deleted,
+}
+
 /// The smallest picture that is one.
 const PICTURE: &[u8] =
     b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff!\xf9\x04\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
 const MANY: u32 = 200;
 
-/// Made bags, in two rounds: the second is a new version of one of the first.
-pub(crate) fn made(folder: &Path) -> Result<[Vec<Deposit>; 2]> {
+/// Made bags.
+pub(crate) fn made(folder: &Path) -> Result<Vec<Bag>> {
     let letters =
-        |name: &str| Bag::aptrust(name).file("accounts.csv", "year,income\n1901,12\n").file("dot.gif", PICTURE);
+        |name: &str| bags::Bag::aptrust(name).file("accounts.csv", "year,income\n1901,12\n").file("dot.gif", PICTURE);
     let first = |letter: &'static str| {
         letters("first-steps").tag(APTRUST_INFO, "Title", "First steps").file("letter.txt", letter)
     };
-    let many = (1..=MANY).fold(Bag::aptrust("many-files"), |bag, number| {
+    let again = first("Dear reader, this is a second version.\n").file("answer.txt", "Thank you.\n").tar();
+    let many = (1..=MANY).fold(bags::Bag::aptrust("many-files"), |bag, number| {
         bag.file(&format!("notes/{number:04}.txt"), format!("Note {number} of {MANY}.\n"))
     });
-    let made = [
-        ("first-steps", "a small bag", Expected::Preserved, first("Dear reader,\n").tar()),
-        ("many-files", "many files", Expected::Preserved, many.tag(APTRUST_INFO, "Storage-Option", "Wasabi-VA").tar()),
-        (
-            "altered-file",
-            "a file was altered after it was bagged",
-            Expected::Refused,
-            letters("altered-file").but(|parts| parts.put("data/accounts.csv", "year,income\n1901,99\n")),
-        ),
-        (
-            "missing-file",
-            "a file is missing",
-            Expected::Refused,
-            letters("missing-file").but(|parts| parts.remove("data/dot.gif")),
-        ),
-        (
-            "no-title",
-            "it has no title",
-            Expected::Refused,
-            letters("no-title").without_tag(APTRUST_INFO, "Title").tar(),
-        ),
+    let cold = letters("cold-storage").tag(APTRUST_INFO, "Title", "Cold storage");
+    let altered = letters("altered-file").but(|parts| parts.put("data/accounts.csv", "year,income\n1901,99\n"));
+    let missing = letters("missing-file").but(|parts| parts.remove("data/dot.gif"));
+    let untitled = letters("no-title").without_tag(APTRUST_INFO, "Title").tar();
+    let versions = [
+        ("first-steps", "a small bag", first("Dear reader,\n").tar()),
+        ("first-steps", "then its next version: a letter changed, an answer new", again),
+        ("many-files", "many small files", many.tag(APTRUST_INFO, "Storage-Option", "Wasabi-VA").tar()),
+        ("cold-storage", "kept in Glacier", cold.tag(APTRUST_INFO, "Storage-Option", "Glacier-OH").tar()),
+        ("altered-file", "a file was altered after it was bagged", altered),
+        ("missing-file", "a file is missing", missing),
+        ("no-title", "it has no title", untitled),
     ];
-    let again = first("Dear reader, this is a second version.\n").file("answer.txt", "Thank you.\n").tar();
-    let again = ("first-steps", "its next version: a letter changed, an answer new", Expected::Preserved, again);
-    let round = |number: u8, bags: Vec<(&str, &'static str, Expected, Vec<u8>)>| {
-        let folder = folder.join(format!("bags/{number}"));
-        fs::create_dir_all(&folder).with_context(|| format!("making the folder {}", folder.display()))?;
-        bags.into_iter()
-            .map(|(name, about, expected, tar)| {
-                let path = folder.join(format!("{name}.tar"));
-                fs::write(&path, tar).with_context(|| format!("writing {}", path.display()))?;
-                Ok(Deposit { name: name.to_owned(), about, tar: path, expected })
-            })
-            .collect::<Result<Vec<_>>>()
-    };
-    Ok([round(1, made.into())?, round(2, vec![again])?])
+    let mut made: Vec<Bag> = Vec::new();
+    for (number, (name, about, tar)) in versions.into_iter().enumerate() {
+        let path = below(folder)?.join(format!("{number}.tar"));
+        fs::write(&path, tar).with_context(|| format!("writing {}", path.display()))?;
+        let version = Version { about, tar: path };
+        if let Some(bag) = made.iter_mut().find(|bag| bag.name == name) {
+            bag.versions.push(version);
+            continue;
+        }
+        let is_good = ["first-steps", "many-files", "cold-storage"].contains(&name);
+        made.push(Bag {
+            name: name.to_owned(),
+            expected: if is_good { Expected::Preserved } else { Expected::Refused },
+            ending: if name == "first-steps" { Ending::Deleted } else { Ending::Kept },
+            versions: vec![version],
+        });
+    }
+    Ok(made)
+}
+
+/// Where tars are made.
+fn below(folder: &Path) -> Result<PathBuf> {
+    let bags = folder.join("bags");
+    fs::create_dir_all(&bags).with_context(|| format!("making the folder {}", bags.display()))?;
+    Ok(bags)
 }
 
 /// Those of the command line; folders are bagged.
-pub(crate) async fn taken(args: &Demo, folder: &Path, ui: &Ui) -> Result<Vec<Deposit>> {
-    let mut deposits = Vec::new();
+pub(crate) async fn taken(args: &Demo, folder: &Path, ui: &Ui) -> Result<Vec<Bag>> {
+    let mut taken = Vec::new();
     for Source { name, path, kind } in sources(args)? {
         let tar = match kind {
             Kind::Tar => path,
             Kind::Folder => {
-                let bags = folder.join("bags");
-                fs::create_dir_all(&bags).with_context(|| format!("making the folder {}", bags.display()))?;
-                let tar = bags.join(format!("{name}.tar"));
+                let tar = below(folder)?.join(format!("{name}.tar"));
                 let bagged = bag_folder(&path, &name, tags(args, &name), &tar).await;
                 let bagged = bagged.with_context(|| format!("bagging the folder {}", path.display()))?;
                 ui.say(&format!("bagged {}: {}, {}", path.display(), counted(bagged.files), size(bagged.bytes)));
                 tar
             }
         };
-        deposits.push(Deposit { name, about: "", tar, expected: Expected::Preserved });
+        taken.push(Bag {
+            name,
+            expected: Expected::Preserved,
+            ending: if args.delete { Ending::Deleted } else { Ending::Kept },
+            versions: vec![Version { about: "", tar }],
+        });
     }
-    Ok(deposits)
+    Ok(taken)
 }
 
 fn tags(args: &Demo, name: &str) -> Tags {

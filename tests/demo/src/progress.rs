@@ -1,16 +1,15 @@
 //! Bags on their way through the stages, as the Registry's WorkItems tell it.
 
-use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use model::{Action, Stage, Status, WorkItem};
 use registry::Query;
 use serde_json::json;
-use tokio::time::Instant;
 use xtask::ui::{Progress, Ui};
 
-use crate::deposits::Deposit;
+use crate::deposits::{Bag, Version};
+use crate::phase::{Phase, Span};
 use crate::system::System;
 
 /// How often the Registry is asked.
@@ -37,24 +36,27 @@ pub(crate) struct Ended {
     pub(crate) item: WorkItem,
     /// Since it was deposited.
     pub(crate) after: Duration,
+    /// What it went through.
+    pub(crate) spans: Vec<Span>,
 }
 
-/// Deposits all of them, and shows each until nothing more is done for it. `last` is the newest WorkItem that is not of these.
-pub(crate) async fn follow(system: &System, deposits: &[Deposit], last: i64, ui: &Ui) -> Result<Vec<Ended>> {
-    let width = deposits.iter().map(|deposit| deposit.name.chars().count()).max().unwrap_or(0);
+/// Deposits a version of each, and shows it until nothing more is done for it. `last` is the newest WorkItem that is not of these.
+pub(crate) async fn follow(
+    system: &System,
+    deposits: &[(&Bag, &Version)],
+    last: i64,
+    ui: &Ui,
+) -> Result<Vec<Ended>> {
+    let width = deposits.iter().map(|(bag, _)| bag.name.chars().count()).max().unwrap_or(0);
     let mut bags = Vec::new();
-    for deposit in deposits {
-        let bar = ui.progress(format!("{:<width$}", deposit.name), STAGES.len() as u64);
+    for (bag, version) in deposits {
+        let bar = ui.progress(format!("{:<width$}", bag.name), STAGES.len() as u64);
         bar.at(0, "deposited");
-        bags.push(OnItsWay { deposit, bar, since: Instant::now(), at: None, ended: None });
+        bags.push(OnItsWay { bag, version, bar, since: Duration::ZERO, at: None, spans: Vec::new(), ended: None });
     }
     for bag in &mut bags {
-        system.deposit(&key(bag.deposit), &bag.deposit.tar).await?;
-        bag.since = Instant::now();
-        if bag.deposit.tar.starts_with(system.folder()) {
-            let tar = &bag.deposit.tar;
-            fs::remove_file(tar).with_context(|| format!("removing {}", tar.display()))?;
-        }
+        system.deposit(&bag.key(), &bag.version.tar).await?;
+        bag.since = system.began.elapsed();
     }
     let query = Query::new().filter("action", Action::Ingest).sort("id__desc").per_page(MOST).page(1);
     while bags.iter().any(|bag| bag.ended.is_none()) {
@@ -62,9 +64,9 @@ pub(crate) async fn follow(system: &System, deposits: &[Deposit], last: i64, ui:
         let page =
             system.registry.list::<WorkItem>(&query).await.context("asking the Registry how far the bags are")?;
         let items: Vec<WorkItem> = page.results.into_iter().filter(|item| item.id > last).collect();
-        for bag in &mut bags {
-            if let Some(item) = items.iter().find(|item| item.name == key(bag.deposit)) {
-                bag.look(item, ui);
+        for bag in bags.iter_mut().filter(|bag| bag.ended.is_none()) {
+            if let Some(item) = items.iter().find(|item| item.name == bag.key()) {
+                bag.look(item, system.began.elapsed(), ui);
             }
         }
         tokio::time::sleep(LOOK).await;
@@ -72,22 +74,37 @@ pub(crate) async fn follow(system: &System, deposits: &[Deposit], last: i64, ui:
     Ok(bags.into_iter().filter_map(|bag| bag.ended).collect())
 }
 
-fn key(deposit: &Deposit) -> String {
-    format!("{}.tar", deposit.name)
-}
-
 struct OnItsWay<'a> {
-    deposit: &'a Deposit,
+    bag: &'a Bag,
+    version: &'a Version,
     bar: Progress<'a>,
-    since: Instant,
+    since: Duration,
     at: Option<(Stage, Status)>,
+    spans: Vec<Span>,
     ended: Option<Ended>,
 }
 
 impl OnItsWay<'_> {
-    fn look(&mut self, item: &WorkItem, ui: &Ui) {
-        let now = (item.stage.clone(), item.status.clone());
-        if self.ended.is_some() || self.at.as_ref() == Some(&now) && item.retry {
+    fn key(&self) -> String {
+        format!("{}.tar", self.bag.name)
+    }
+
+    fn look(&mut self, item: &WorkItem, now: Duration, ui: &Ui) {
+        let phase = Phase::of(&item.stage);
+        match self.spans.last_mut() {
+            Some(span) if span.phase == phase => span.to = now,
+            Some(span) => {
+                span.to = now;
+                self.spans.push(Span { phase, from: now, to: now });
+            }
+            None => self.spans.push(Span { phase, from: self.since, to: now }),
+        }
+        self.see(item, now, ui);
+    }
+
+    fn see(&mut self, item: &WorkItem, now: Duration, ui: &Ui) {
+        let stands = (item.stage.clone(), item.status.clone());
+        if self.at.as_ref() == Some(&stands) && item.retry {
             return;
         }
         let stage = STAGES.iter().position(|stage| *stage == item.stage).unwrap_or(0) as u64;
@@ -104,7 +121,7 @@ impl OnItsWay<'_> {
         ui.record(
             "moved",
             &json!({
-                "bag": self.deposit.name,
+                "bag": self.bag.name,
                 "work_item": item.id,
                 "stage": item.stage.as_str(),
                 "status": item.status.as_str(),
@@ -112,8 +129,9 @@ impl OnItsWay<'_> {
             }),
         );
         if item.is_completed() || !item.retry {
-            self.ended = Some(Ended { item: item.clone(), after: self.since.elapsed() });
+            let spans = std::mem::take(&mut self.spans);
+            self.ended = Some(Ended { item: item.clone(), after: now.saturating_sub(self.since), spans });
         }
-        self.at = Some(now);
+        self.at = Some(stands);
     }
 }

@@ -21,5 +21,5 @@ pub mod testing;
 
 pub use folder::Folder;
 pub use inbox::Inbox;
-pub use services::Services;
+pub use services::{Service, Services};
 pub use stack::{Options, Ports, Stack};

@@ -1,5 +1,6 @@
 //! `preserv-stack`: the embedded servers as a program, and the services beside them if asked for. `cargo xtask up` runs it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ use anyhow::{Context as _, Result};
 use clap::Parser;
 use serde_json::json;
 use stack::registry::Fixtures;
-use stack::{Folder, Inbox, Options, Ports, Services, Stack};
+use stack::{Folder, Inbox, Options, Ports, Service, Services, Stack};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
@@ -73,10 +74,11 @@ async fn run(arguments: &Arguments) -> Result<()> {
         folder: folder.path().to_owned(),
         ports: if arguments.fixed_ports { Ports::Fixed } else { Ports::Free },
         fixtures: if arguments.upstream_fixtures { Fixtures::Upstream } else { Fixtures::People },
+        archived: BTreeMap::new(),
     })
     .await?;
     let mut inbox = Inbox::new(folder.path(), stack.institutions())?;
-    let mut services = Services::start(&arguments.services, folder.path()).await?;
+    let mut services = Services::start(arguments.services.iter().cloned().map(Service::from), folder.path()).await?;
     let screen = Screen { json: arguments.json, quiet: arguments.quiet };
     screen.ready(&stack, &inbox, &services);
     let limit = async {

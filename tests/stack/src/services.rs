@@ -9,10 +9,20 @@ use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
-use crate::settings;
+use crate::settings::ENVIRONMENT;
 
 /// How long services have to put away their work when the stack ends.
 const DRAIN: Duration = Duration::from_secs(20);
+
+/// A service to be started.
+#[derive(Debug, Clone)]
+pub struct Service {
+    pub executable: PathBuf,
+    /// What its command line says.
+    pub arguments: Vec<String>,
+    /// Settings that count before those of the file.
+    pub settings: Vec<(String, String)>,
+}
 
 /// The running services.
 #[derive(Debug)]
@@ -22,14 +32,21 @@ pub struct Services {
     pub unfinished: Vec<String>,
 }
 
+impl From<PathBuf> for Service {
+    /// As the settings file has it.
+    fn from(executable: PathBuf) -> Self {
+        Self { executable, arguments: Vec::new(), settings: Vec::new() }
+    }
+}
+
 impl Services {
-    /// Starts each executable in `folder`, where the settings file is. What it says goes to `logs/<name>.out` there.
-    pub async fn start(executables: &[PathBuf], folder: &Path) -> Result<Self> {
+    /// Starts each in `folder`, where the settings file is. What it says goes to `logs/<name>.out` there.
+    pub async fn start(wanted: impl IntoIterator<Item = Service>, folder: &Path) -> Result<Self> {
         let mut services = Self { children: Vec::new(), unfinished: Vec::new() };
-        for executable in executables {
+        for Service { executable, arguments, settings } in wanted {
             let name = executable.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let starting = || format!("starting the service {name}, {}", executable.display());
-            let version = Command::new(executable).arg("--version").output().await.with_context(starting)?;
+            let version = Command::new(&executable).arg("--version").output().await.with_context(starting)?;
             if String::from_utf8_lossy(&version.stdout).lines().any(|line| line == "unfinished") {
                 services.unfinished.push(name);
                 continue;
@@ -40,10 +57,12 @@ impl Services {
             fs::create_dir_all(&scratch).and_then(|()| fs::create_dir_all(&logs)).with_context(starting)?;
             let said = File::options().append(true).create(true).open(logs.join(format!("{name}.out")));
             let said = said.with_context(starting)?;
-            let child = Command::new(executable)
+            let child = Command::new(&executable)
+                .args(arguments)
                 .current_dir(folder)
-                .env("APT_ENV", settings::ENVIRONMENT)
+                .env("APT_ENV", ENVIRONMENT)
                 .env("TMPDIR", scratch)
+                .envs(settings)
                 .stdin(Stdio::null())
                 .stdout(said.try_clone().with_context(starting)?)
                 .stderr(said)

@@ -1,5 +1,6 @@
 //! The four servers together, with the buckets, topics and settings file that the services expect.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use anyhow::{Context as _, Result};
 use crate::nsq::{self, Lookupd, LookupdOptions, Nsqd};
 use crate::redis::{self, Redis};
 use crate::registry::{self, Fixtures, Registry};
-use crate::s3::{self, S3};
+use crate::s3::{self, S3, StorageClass};
 use crate::settings::{self, Access, COUNTED_TOPICS, TOPICS, channel};
 
 /// The running servers. They end when this is dropped.
@@ -30,6 +31,8 @@ pub struct Options {
     pub folder: PathBuf,
     pub ports: Ports,
     pub fixtures: Fixtures,
+    /// Buckets whose objects are in an archive as soon as they are stored; see [`s3::Options::archived`].
+    pub archived: BTreeMap<String, StorageClass>,
 }
 
 /// Where the servers listen, always on loopback.
@@ -49,7 +52,7 @@ const USER: (&str, &str) = ("system@aptrust.org", "password");
 impl Stack {
     /// Starts all of it. What is in the folder from an earlier time is taken up.
     pub async fn start(options: Options) -> Result<Self> {
-        let Options { folder, ports, fixtures } = options;
+        let Options { folder, ports, fixtures, archived } = options;
         for part in ["s3", "redis", "work/ingest", "work/restore", "profiles", "logs"] {
             let path = folder.join(part);
             fs::create_dir_all(&path).with_context(|| format!("making the folder {}", path.display()))?;
@@ -80,6 +83,7 @@ impl Stack {
             address: on(9899),
             folder: Some(folder.join("s3")),
             buckets: settings::buckets(INSTITUTIONS),
+            archived,
             admin: true,
             ..s3::Options::default()
         })

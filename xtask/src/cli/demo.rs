@@ -29,6 +29,12 @@ pub struct Demo {
     /// End after the report; otherwise all stays up until Ctrl-C.
     #[arg(long)]
     pub once: bool,
+    /// Write the report as a web page too.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Delete your own bags in the end, as their depositor could: from this demo's storage, never from your disk.
+    #[arg(long, requires = "bags")]
+    pub delete: bool,
     #[command(flatten)]
     pub tags: Tags,
 }
@@ -56,13 +62,15 @@ pub struct Tags {
 
 pub(super) const DEMO_NOTES: &str = "\
 Examples:
-  cargo xtask demo                               made bags: good, broken, and a second version of one
+  cargo xtask demo                               made bags: good, broken, a second version of one, one in Glacier
   cargo xtask demo ~/Pictures --title Pictures   a folder of yours, bagged and preserved
   cargo xtask demo bag.tar --once                a bag of yours; ends after the report
+  cargo xtask demo --once --html report.html     the report as a page as well, which needs nothing but itself
   cargo xtask demo --once --format json          the same for machines: a record for each change, file and bag
 
-It starts the embedded servers and all services on loopback, and stores nothing elsewhere: at the end all is gone. Your own
-files are only read. The first use compiles servers and services: a few minutes on two cores.
+It starts the embedded servers and all services on loopback, and stores nothing elsewhere: at the end all is gone. Each bag is
+preserved, checked, and asked back; what comes is compared with what was sent, byte by byte. One of the made bags is deleted in the
+end, with two people's consent. Your own files are only read. The first use compiles servers and services: a few minutes on two cores.
 
-Exit codes: 0 all came out as expected; 1 a bag was refused that should not be, or the reverse; 2 usage; 7 time limit;
+Exit codes: 0 all came out as expected; 1 something did not: what, and what to do, is said; 2 usage; 7 time limit;
 130, 143 interrupted before the report.";

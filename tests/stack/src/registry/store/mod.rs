@@ -173,6 +173,12 @@ impl Store {
         record::select(&self.read(), "ORDER BY id", &[])
     }
 
+    /// Gives a user another of the roles in [`role`](super::vocabulary::role).
+    pub fn set_role(&self, user: i64, role: &str) -> Result<()> {
+        self.writer().execute("UPDATE users SET role = ?1 WHERE id = ?2", (role, user))?;
+        Ok(())
+    }
+
     /// Work items by stage and status: how many.
     pub fn item_counts(&self) -> Result<Vec<(String, String, i64)>> {
         let db = self.read();

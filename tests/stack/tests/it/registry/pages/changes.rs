@@ -3,6 +3,7 @@
 use reqwest::StatusCode;
 use stack::nsq::{self, Nsqd};
 use stack::registry::store::{DeletionRequest, WorkItem};
+use stack::registry::vocabulary::role;
 use stack::registry::{Fixtures, Options};
 
 use super::super::{Peer, start_with};
@@ -131,13 +132,10 @@ async fn a_deletion_is_requested_and_approved_with_the_token_of_the_alert() {
 
 #[tokio::test]
 async fn where_there_are_two_administrators_the_other_one_approves() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("registry.db");
     let nsqd = Nsqd::start(nsq::Options::default()).await.unwrap();
-    let options = Options { nsqd: Some(nsqd.http()), database: Some(file.clone()), ..Options::default() };
-    let peer = start_with(Options { fixtures: Fixtures::Upstream, ..options });
-    let database = rusqlite::Connection::open(file).unwrap();
-    database.execute("UPDATE users SET role = 'institutional_admin' WHERE email = 'user@test.edu'", []).unwrap();
+    let options = Options { nsqd: Some(nsqd.http()), fixtures: Fixtures::Upstream, ..Options::default() };
+    let peer = start_with(options);
+    peer.registry.store().set_role(9, role::INSTITUTIONAL_ADMIN).unwrap();
     let (one, other) = (Browser::new(&peer, 8), Browser::new(&peer, 9));
     one.post("/objects/7/request_deletion", &[]).await;
     let token = async |browser: &Browser| {
