@@ -62,8 +62,10 @@ pub(crate) fn made(folder: &Path) -> Result<Vec<Bag>> {
         bag.file(&format!("notes/{number:04}.txt"), format!("Note {number} of {MANY}.\n"))
     });
     let cold = letters("cold-storage").tag(APTRUST_INFO, "Title", "Cold storage");
-    let altered = letters("altered-file").but(|parts| parts.put("data/accounts.csv", "year,income\n1901,99\n"));
-    let missing = letters("missing-file").but(|parts| parts.remove("data/dot.gif"));
+    // With one manifest, so that each fault is told once.
+    let broken = |name: &str| letters(name).manifests(&[bags::Algorithm::Md5]);
+    let altered = broken("altered-file").but(|parts| parts.put("data/accounts.csv", "year,income\n1901,99\n"));
+    let missing = broken("missing-file").but(|parts| parts.remove("data/dot.gif"));
     let untitled = letters("no-title").without_tag(APTRUST_INFO, "Title").tar();
     let versions = [
         ("first-steps", "a small bag", first("Dear reader,\n").tar()),

@@ -136,12 +136,8 @@ async fn demonstrate(args: &Demo, system: &System, ui: &Ui) -> Result<Vec<Outcom
 
 /// Deposits the first version of each bag, then the second of those that have one, and so on.
 async fn ingest(system: &System, bags: &[Bag], ui: &Ui) -> Result<Vec<Outcome>> {
-    let outcome = |bag: &Bag| Outcome {
-        name: bag.name.clone(),
-        expected: bag.expected,
-        versions: Vec::new(),
-        steps: Vec::new(),
-    };
+    let outcome =
+        |bag: &Bag| Outcome { name: bag.name.clone(), expected: bag.expected, versions: Vec::new(), steps: Vec::new() };
     let (mut outcomes, mut last): (Vec<Outcome>, i64) = (bags.iter().map(outcome).collect(), 0);
     for number in 0.. {
         let coming = bags.iter().zip(&mut outcomes);

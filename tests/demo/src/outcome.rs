@@ -68,7 +68,8 @@ impl Outcome {
     /// What came out other than expected.
     pub(crate) fn wrong(&self) -> Vec<String> {
         let mut wrong: Vec<String> = self.versions.iter().filter_map(|version| version.wrong(self.expected)).collect();
-        wrong.extend(self.versions.iter().filter_map(|version| version.stored.as_ref()).flat_map(|it| it.wrong.clone()));
+        wrong
+            .extend(self.versions.iter().filter_map(|version| version.stored.as_ref()).flat_map(|it| it.wrong.clone()));
         wrong.extend(self.steps.iter().flat_map(|step| step.found.wrong.clone()));
         wrong
     }

@@ -41,12 +41,7 @@ pub(crate) struct Ended {
 }
 
 /// Deposits a version of each, and shows it until nothing more is done for it. `last` is the newest WorkItem that is not of these.
-pub(crate) async fn follow(
-    system: &System,
-    deposits: &[(&Bag, &Version)],
-    last: i64,
-    ui: &Ui,
-) -> Result<Vec<Ended>> {
+pub(crate) async fn follow(system: &System, deposits: &[(&Bag, &Version)], last: i64, ui: &Ui) -> Result<Vec<Ended>> {
     let width = deposits.iter().map(|(bag, _)| bag.name.chars().count()).max().unwrap_or(0);
     let mut bags = Vec::new();
     for (bag, version) in deposits {

@@ -190,6 +190,7 @@ fn services(catalog: &Catalog) -> Result<Vec<Service>> {
 /// The buckets of Glacier, as a lifecycle rule of no days would have them.
 fn archived() -> BTreeMap<String, StorageClass> {
     let buckets = PRESERVATION_BUCKETS.iter().filter(|(setting, _)| setting.contains("GLACIER"));
-    let class = |setting: &str| if setting.contains("DEEP") { StorageClass::DeepArchive } else { StorageClass::Glacier };
+    let class =
+        |setting: &str| if setting.contains("DEEP") { StorageClass::DeepArchive } else { StorageClass::Glacier };
     buckets.map(|(setting, bucket)| ((*bucket).to_owned(), class(setting))).collect()
 }

@@ -121,7 +121,9 @@ impl Deposited {
         let (verdict, findings) = bag.findings();
         if verdict != Verdict::Valid {
             let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
-            compared.wrong.extend(errors.take(TOLD).map(|finding| format!("the restored bag is not valid: {finding:#}")));
+            compared
+                .wrong
+                .extend(errors.take(TOLD).map(|finding| format!("the restored bag is not valid: {finding:#}")));
         }
         Ok(compared)
     }
@@ -139,7 +141,9 @@ impl Comparison<'_> {
         match self {
             Self::None => {}
             Self::Bytes(comparing) => comparing.add(chunk).await?,
-            Self::Tags(_, text) if text.len() + chunk.len() > MOST_TAGS => bail!("{REWRITTEN} is too long to be compared"),
+            Self::Tags(_, text) if text.len() + chunk.len() > MOST_TAGS => {
+                bail!("{REWRITTEN} is too long to be compared")
+            }
             Self::Tags(_, text) => text.extend_from_slice(&chunk),
         }
         Ok(())
@@ -255,7 +259,8 @@ mod tests {
 
     async fn compared(name: &str, restored: Bytes) -> Result<u64, String> {
         let folder = tempfile::tempdir().unwrap();
-        let versions = [Bag::aptrust("b").file("a", "one").file("b", vec![7; 600_000]), Bag::aptrust("b").file("a", "two")];
+        let versions =
+            [Bag::aptrust("b").file("a", "one").file("b", vec![7; 600_000]), Bag::aptrust("b").file("a", "two")];
         let mut deposited = Deposited::default();
         for (number, bag) in versions.into_iter().enumerate() {
             let tar = folder.path().join(format!("{number}.tar"));

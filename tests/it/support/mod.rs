@@ -12,24 +12,27 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// A program of this workspace: xtask, the benchmark or a service. `test-all` has compiled them all and says where; in a run by hand its package is
+/// A program of this workspace: xtask, the benchmark, the demo or a service. `test-all` has compiled them all and says where; in a run by hand its package is
 /// built when the first test asks for it.
 pub(crate) fn program(name: &str) -> PathBuf {
     static XTASK: OnceLock<()> = OnceLock::new();
     static BENCH: OnceLock<()> = OnceLock::new();
+    static DEMO: OnceLock<()> = OnceLock::new();
     static APPS: OnceLock<()> = OnceLock::new();
     if let Some(folder) = std::env::var_os("XTASK_PROGRAMS") {
         return PathBuf::from(folder).join(name);
     }
-    let (built, package) = match name {
-        "xtask" => (&XTASK, "xtask"),
-        "preserv-bench" => (&BENCH, "bench"),
-        _ => (&APPS, "apps"),
+    let (built, packages): (_, &[&str]) = match name {
+        "xtask" => (&XTASK, &["xtask"]),
+        "preserv-bench" => (&BENCH, &["bench"]),
+        "preserv-demo" => (&DEMO, &["demo", "apps"]),
+        _ => (&APPS, &["apps"]),
     };
     built.get_or_init(|| {
-        let args = ["build", "--quiet", "--package", package];
-        let status = Command::new(env!("CARGO")).args(args).current_dir(root()).status();
-        assert!(status.unwrap().success(), "the package {package} does not build");
+        let packages = packages.iter().flat_map(|package| ["--package", package]);
+        let mut command = Command::new(env!("CARGO"));
+        let status = command.args(["build", "--quiet"]).args(packages).current_dir(root()).status();
+        assert!(status.unwrap().success(), "the package of {name} does not build");
     });
     // This executable is target/debug/deps/it-…; the programs are two levels up.
     let folder = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned();

@@ -48,10 +48,10 @@ pub(super) async fn check(system: &System, object: &IntellectualObject) -> Resul
     let is_bad = |event: &&PremisEvent| event.outcome.as_str() != "Success";
     let wrong: Vec<String> = events.iter().filter(is_bad).map(|event| event.outcome_information.clone()).collect();
     let well = events.len() - wrong.len();
-    let all = if page.count > i64::from(MOST_FILES) { format!("of {} files, ", page.count) } else { String::new() };
+    let of = if page.count > i64::from(MOST_FILES) { format!("{files} of ") } else { String::new() };
     let says = format!(
-        "{all}{}, as if {} days had passed: {well} of {} copies were read and are what was stored",
-        counted(files),
+        "{of}{}, as after {} days: {well} of {} copies read and intact",
+        counted(u64::try_from(page.count)?),
         AGO.as_secs() / 86400,
         events.len(),
     );

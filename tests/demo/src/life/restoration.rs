@@ -38,7 +38,7 @@ pub(super) async fn file(system: &System, object: &IntellectualObject, deposited
         return Ok(found);
     }
     match deposited.compare_file(path, restored(system, &file.identifier).await?).await? {
-        Ok(bytes) => found.says = format!("{path}, {}: byte by byte what was deposited", size(bytes)),
+        Ok(bytes) => found.says = format!("{path}, {}: as deposited, byte by byte", size(bytes)),
         Err(wrong) => found.wrong.push(wrong),
     }
     Ok(found)
@@ -70,8 +70,12 @@ pub(super) async fn bag(
         "work_item": item.id, "key": key, "same_files": same, "same_bytes": bytes, "rewritten": rewritten,
     });
     if wrong.is_empty() {
-        let anew = if rewritten.is_empty() { String::new() } else { format!("; {} tells when", rewritten.join(", ")) };
-        found.says = format!("a valid bag; {}, {}, byte by byte what was deposited{anew}", counted(same), size(bytes));
+        let anew = if rewritten.is_empty() {
+            String::new()
+        } else {
+            format!("; {} tells anew of whom and when", rewritten.join(", "))
+        };
+        found.says = format!("a valid bag; {}, {}: as deposited, byte by byte{anew}", counted(same), size(bytes));
     }
     found.wrong = wrong;
     Ok(found)
@@ -87,7 +91,8 @@ pub(super) async fn thaw(system: &System, item: WorkItem, follower: &mut Option<
         }
     });
     let ended = ended.await?;
-    let mut found = Found { facts: json!({ "work_item": ended.id, "hours": THAW.as_secs() / 3600 }), ..Found::default() };
+    let mut found =
+        Found { facts: json!({ "work_item": ended.id, "hours": THAW.as_secs() / 3600 }), ..Found::default() };
     if ended.status != Status::Success {
         let WorkItem { id, status, note, .. } = &ended;
         found.wrong.push(format!("WorkItem {id} (Glacier Restore) is {status}: {note}"));
@@ -106,7 +111,7 @@ pub(super) async fn thaw(system: &System, item: WorkItem, follower: &mut Option<
     if follower.is_none() {
         found.wrong.push(format!("no item follows WorkItem {}", ended.id));
     }
-    found.says = format!("Glacier was asked and had {} hours, on a clock that was put forward", THAW.as_secs() / 3600);
+    found.says = format!("Glacier was asked and had {} hours, by a clock put forward", THAW.as_secs() / 3600);
     Ok(found)
 }
 

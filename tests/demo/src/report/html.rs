@@ -68,7 +68,7 @@ struct Mark {
 
 struct Bag {
     name: String,
-    became: &'static str,
+    became: String,
     class: &'static str,
     lines: Vec<Line>,
     files: Vec<File>,
@@ -161,7 +161,13 @@ impl Picture {
         let distance = DISTANCES.into_iter().find(|distance| end / distance <= MARKS).unwrap_or(end);
         let marks = (0..).map(|number| f64::from(number) * distance).take_while(|at| *at <= end).map(|at| Mark {
             x: part(at),
-            anchor: if at == 0.0 { "start" } else if at > end * 0.95 { "end" } else { "middle" },
+            anchor: if at == 0.0 {
+                "start"
+            } else if at > end * 0.95 {
+                "end"
+            } else {
+                "middle"
+            },
             label: format!("{at:.0} s"),
         });
         let occurs = |phase: &Phase| outcomes.iter().flat_map(Outcome::spans).any(|span| span.phase == *phase);
@@ -183,7 +189,11 @@ impl Picture {
 fn seconds(outcomes: &[Outcome], phase: Phase) -> Vec<String> {
     let of = |outcome: &Outcome| {
         let spans: Vec<&Span> = outcome.spans().filter(|span| span.phase == phase).collect();
-        if spans.is_empty() { String::new() } else { format!("{:.1}", spans.iter().map(|it| it.seconds()).sum::<f64>()) }
+        if spans.is_empty() {
+            String::new()
+        } else {
+            format!("{:.1}", spans.iter().map(|it| it.seconds()).sum::<f64>())
+        }
     };
     outcomes.iter().map(of).collect()
 }

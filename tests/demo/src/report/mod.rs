@@ -55,14 +55,18 @@ impl Report<'_> {
     /// In one sentence.
     fn verdict(&self) -> String {
         let bags = self.outcomes.len();
-        format!("{} of {bags} bags came out as expected, {:.0} s after the start.", self.as_expected(), self.took.as_secs_f64())
+        format!(
+            "{} of {bags} bags came out as expected, {:.0} s after the start.",
+            self.as_expected(),
+            self.took.as_secs_f64()
+        )
     }
 }
 
 /// What became of a bag, in a few words.
-fn became(outcome: &Outcome) -> (Fared, &'static str) {
+fn became(outcome: &Outcome) -> (Fared, String) {
     let is_refused = outcome.versions.iter().all(|version| version.item.status == Status::Failed);
-    match (outcome.wrong().is_empty(), outcome.stored()) {
+    let (fared, words) = match (outcome.wrong().is_empty(), outcome.stored()) {
         (true, Some(_)) if outcome.is_deleted() => (Fared::Well, "preserved, given back, and deleted in the end"),
         (true, Some(_)) => (Fared::Well, "preserved, and given back"),
         (true, None) => (Fared::Refused, "refused, as it must be"),
@@ -70,18 +74,26 @@ fn became(outcome: &Outcome) -> (Fared, &'static str) {
         (false, Some(_)) => (Fared::Badly, "preserved, but not all is as it must be"),
         (false, None) if is_refused => (Fared::Badly, "refused"),
         (false, None) => (Fared::Badly, "given up"),
-    }
+    };
+    let why = if fared == Fared::Refused { format!(": {}", about(outcome)) } else { String::new() };
+    (fared, format!("{words}{why}"))
+}
+
+/// What is special about its versions.
+fn about(outcome: &Outcome) -> String {
+    let abouts = outcome.versions.iter().map(|version| version.about).filter(|about| !about.is_empty());
+    abouts.collect::<Vec<_>>().join("; ")
 }
 
 /// Everything that is said of a bag, in its order.
 fn lines(outcome: &Outcome) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut say = |label, says: &str, seconds, kind| lines.push(Line { label, says: plain(says), seconds, kind });
-    let abouts: Vec<&str> = outcome.versions.iter().map(|version| version.about).filter(|it| !it.is_empty()).collect();
-    if !abouts.is_empty() {
-        say("about", &abouts.join("; "), None, LineKind::Plain);
-    }
     if let Some(stored) = outcome.stored() {
+        let about = about(outcome);
+        if !about.is_empty() {
+            say("about", &about, None, LineKind::Plain);
+        }
         let object = &stored.object;
         let holds = format!("{}, {}", counted(stored.files), size(stored.bytes));
         say("object", &format!("{}, \"{}\": {holds}", object.identifier, object.title), None, LineKind::Plain);
@@ -113,7 +125,7 @@ fn where_stored(stored: &Stored) -> String {
         let _ = write!(text, "; {verified} copies read back, each with its {}", algorithms.join(", "));
     }
     if *archived > 0 {
-        let _ = write!(text, "; {archived} are in an archive, and are read when they are asked for");
+        let _ = write!(text, "; {archived} are archived, so not read");
     }
     text
 }
@@ -129,7 +141,5 @@ fn fates(stored: &Stored) -> String {
 }
 
 fn names(Fate { files, names }: &Fate) -> String {
-    let more = files - names.len() as u64;
-    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-    names.join(", ") + &rest
+    names.join(", ") + if *files > names.len() as u64 { ", …" } else { "" }
 }

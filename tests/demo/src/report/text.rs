@@ -32,7 +32,7 @@ fn bag(text: &mut String, outcome: &Outcome, ui: &Ui) {
         Fared::Refused => Paint::Yellow,
         Fared::Badly => Paint::Red,
     };
-    let _ = writeln!(text, "{}: {}", ui.paint(Paint::Bold, &plain(&outcome.name)), ui.paint(paint, words));
+    let _ = writeln!(text, "{}: {}", ui.paint(Paint::Bold, &plain(&outcome.name)), ui.paint(paint, &words));
     for line in lines(outcome) {
         let time = line.seconds.map(|seconds| format!(" ({seconds:.1} s)")).unwrap_or_default();
         let before = text.len();
