@@ -155,7 +155,7 @@ fn a_folder_is_bagged_and_given_back_and_a_tar_that_is_no_bag_fails() {
     assert_eq!(ran.code, Some(1), "{}{}", ran.stdout, ran.stderr);
     assert!(ran.stdout.contains("broken: refused\n"), "{}", ran.stdout);
     assert!(
-        ran.stderr.contains("broken did not come out as expected: it was refused: Error parsing bag"),
+        ran.stderr.contains("broken did not come out as expected: it was refused: Got unexpected EOF while"),
         "{}",
         ran.stderr
     );

@@ -113,9 +113,9 @@ async fn demonstrate(args: &Demo, system: &System, ui: &Ui) -> Result<Vec<Outcom
     let lives = bags.iter().zip(&outcomes).filter_map(|(bag, outcome)| Some((bag, outcome.stored()?)));
     // Collected: a closure that borrows would keep the stream from being what `buffered` takes.
     let lives: Vec<_> = lives.map(|(bag, stored)| life::live(system, bag, stored, ui)).collect();
-    let mut lived = stream::iter(lives).buffered(AT_ONCE).try_collect::<Vec<_>>().await?.into_iter();
+    let mut steps = stream::iter(lives).buffered(AT_ONCE).try_collect::<Vec<_>>().await?.into_iter();
     for outcome in outcomes.iter_mut().filter(|outcome| outcome.stored().is_some()) {
-        outcome.steps = lived.next().unwrap_or_default();
+        outcome.steps = steps.next().unwrap_or_default();
     }
     let report = Report { outcomes: &outcomes, system, took: ui.elapsed() };
     ui.answer(&report.text(ui));

@@ -97,7 +97,7 @@ impl Deposited {
             bag.file(&path, entry.size);
             let mut comparing = match left.remove(path.as_str()) {
                 Some(place) if path == REWRITTEN => Comparison::Tags(place, Vec::new()),
-                Some(place) => Comparison::Bytes(Comparing::with(place).await?),
+                Some(place) => Comparison::Bytes(Comparing::with(place).await?.into()),
                 None if is_made_anew(&path) => Comparison::None,
                 None => {
                     compared.wrong.push(format!("{path} is in the restored bag and was never deposited"));
@@ -132,7 +132,7 @@ impl Deposited {
 /// What a restored file is compared with.
 enum Comparison<'d> {
     None,
-    Bytes(Comparing),
+    Bytes(Box<Comparing>),
     Tags(&'d Place, Vec<u8>),
 }
 

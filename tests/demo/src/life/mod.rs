@@ -40,7 +40,8 @@ pub(crate) async fn live(system: &System, bag: &Bag, stored: &Stored, ui: &Ui) -
         let Some(next) = follower else { return Ok(story.steps) };
         item = next;
     }
-    story.next(Phase::BagBack, restoration::bag(system, item, object, &deposited)).await?;
+    let back = Box::pin(restoration::bag(system, item, object, &deposited));
+    story.next(Phase::BagBack, back).await?;
     if bag.ending == Ending::Deleted {
         story.next(Phase::Deleted, deletion::delete(system, object)).await?;
     }
