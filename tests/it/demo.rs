@@ -9,6 +9,9 @@ use serde_json::Value;
 use crate::release::{Ran, run};
 use crate::support::{Scratch, program, root, xtask};
 
+/// The name of a tag, and its attributes.
+type Tag = (String, Vec<(String, String)>);
+
 /// The records of a run of this type.
 fn records(ran: &Ran, kind: &str) -> Vec<Value> {
     let records = ran.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -31,7 +34,7 @@ fn facts<'b>(bag: &'b Value, phase: &str) -> &'b Value {
 }
 
 /// The tags and attributes of a page that is well-formed XML, and its text.
-fn parsed(page: &str) -> (Vec<(String, Vec<(String, String)>)>, String) {
+fn parsed(page: &str) -> (Vec<Tag>, String) {
     let mut reader = quick_xml::Reader::from_str(page);
     let (mut tags, mut texts) = (Vec::new(), String::new());
     let (mut open, name) = (Vec::new(), |name: &[u8]| String::from_utf8(name.to_vec()).unwrap());
