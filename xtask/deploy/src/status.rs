@@ -10,16 +10,16 @@ use xtask::exit::Exit;
 use xtask::ui::{Paint, table};
 
 use crate::aws::Trouble;
+use crate::checks;
 use crate::interrupt::Interrupts;
 use crate::live;
 use crate::recover::known;
-use crate::release;
 use crate::session::{Caller, Session};
 use crate::stack::{self, Physical};
 use crate::state::{self, Before};
 use crate::template::Template;
 use crate::template::evaluate::Scope;
-use crate::template::facts::{Facts, Runner, Workload, short_digest};
+use crate::template::facts::{Facts, Pin, Runner, Workload, short_digest};
 use crate::verdict::revision;
 
 pub(crate) async fn run(args: &Status, session: &Session<'_>, interrupts: &mut Interrupts) -> Result<Exit> {
@@ -66,14 +66,19 @@ async fn show(session: &Session<'_>, caller: &Caller) -> Result<()> {
     let resources = stack::resources(&session.aws, &stack.id).await.map_err(Trouble::stop)?;
     let limits = limits(session, &facts).await?;
     let local = local_facts(session, &stack.parameters, caller);
-    let release = release::find(&facts.workloads, None, &session.catalog.target.join("xtask/release"))?;
-    let tag = release.as_ref().map(|release| format!(", release {}", release.tag)).unwrap_or_default();
+    let origin = checks::origin(session, &facts.workloads, &[]).await?;
+    let tag = match origin.whole() {
+        Some(release) => format!(", release {}", release.tag),
+        None if origin.releases.is_empty() => String::new(),
+        None => format!(", mixed: {}", origin.text()),
+    };
     let changed = stack.changed.as_ref().map(|time| format!(", changed {time}")).unwrap_or_default();
     ui.answer(&format!("{} {}{changed}{tag}", ui.paint(Paint::Bold, &name), stack.status.as_str()));
     if let Some(reason) = &stack.reason {
         ui.answer(&format!("  {reason}"));
     }
-    let mut rows = vec![["SERVICE", "TASKS", "IMAGE", "TEMPLATE", "DEPLOYED", "SCALES"].map(str::to_owned).to_vec()];
+    let mut rows =
+        vec![["SERVICE", "TASKS", "RELEASE", "IMAGE", "TEMPLATE", "DEPLOYED", "SCALES"].map(str::to_owned).to_vec()];
     let cluster = facts.cluster.clone().unwrap_or_default();
     for workload in &facts.workloads {
         let mut row = match &workload.runner {
@@ -96,14 +101,27 @@ async fn show(session: &Session<'_>, caller: &Caller) -> Result<()> {
         if let Some((least, most)) = limits.get(&workload.executable) {
             row.limits = format!("{least}–{most}");
         }
+        let release = match (origin.release(&workload.executable), &workload.image.pin) {
+            (Some(release), _) => release.tag.clone(),
+            (None, Pin::Tag(tag)) => tag.clone(),
+            (None, _) => "unknown".to_owned(),
+        };
         ui.record(
             "service",
             &json!({
-                "service": workload.executable, "tasks": row.tasks, "image": row.image, "template": row.state,
+                "service": workload.executable, "tasks": row.tasks, "release": release, "image": row.image, "template": row.state,
                 "deployed": row.deployed, "scales": row.limits,
             }),
         );
-        rows.push(vec![workload.executable.clone(), row.tasks, row.image, row.state, row.deployed, row.limits]);
+        rows.push(vec![
+            workload.executable.clone(),
+            row.tasks,
+            release,
+            row.image,
+            row.state,
+            row.deployed,
+            row.limits,
+        ]);
     }
     ui.answer(&table(&rows));
     ui.result("stack_status", json!(stack.status.as_str()));

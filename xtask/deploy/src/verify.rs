@@ -14,6 +14,7 @@ use crate::aws::{Aws, Trouble};
 use crate::live;
 use crate::observe::Observer;
 use crate::record::Link;
+use crate::release::Origin;
 use crate::session::Session;
 use crate::stack::{self, Physical};
 use crate::template::Template;
@@ -28,7 +29,7 @@ pub(crate) struct Target<'a> {
     /// For each executable the digests that count as its image's.
     pub(crate) digests: &'a BTreeMap<String, BTreeSet<String>>,
     /// For the chain: who says so.
-    pub(crate) commit: Option<&'a str>,
+    pub(crate) origin: Option<&'a Origin>,
     pub(crate) change_set: Option<&'a str>,
     pub(crate) template: &'a Template,
 }
@@ -65,7 +66,8 @@ pub(crate) async fn verify(
     loop {
         services(session, target, &cluster, &resources, &mut findings).await?;
         observer.look(session).await;
-        let settling = findings.values().any(|(_, verdict)| matches!(verdict, Verdict::Settling(_)));
+        let settling =
+            findings.values().any(|(_, verdict)| matches!(verdict, Verdict::Settling(_)));
         let patience = bake.max(session.aws.timing.poll * 8);
         if since.elapsed() >= if settling { patience } else { bake } {
             break;
@@ -85,7 +87,7 @@ pub(crate) async fn verify(
         let (tasks, verdict) = findings.remove(workload.executable.as_str())?;
         Some(Link {
             executable: workload.executable.clone(),
-            commit: target.commit.map(str::to_owned),
+            commit: target.origin.and_then(|origin| Some(origin.release(&workload.executable)?.commit.clone())),
             image: workload.image.reference.clone(),
             template_line: target.template.line_of(&line_text(workload)),
             change_set: target.change_set.map(str::to_owned),

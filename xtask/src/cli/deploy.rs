@@ -69,6 +69,9 @@ pub struct Checks {
     /// Approve that this resource is removed. Repeatable.
     #[arg(long, value_name = "LOGICAL_ID", value_parser = logical_id)]
     pub allow_removal: Vec<String>,
+    /// Approve the removals that a preview listed in this file. Take out the lines of what must stay.
+    #[arg(long, value_name = "FILE")]
+    pub approve_removals: Option<PathBuf>,
     /// Approve a capability that the stack does not have yet, such as CAPABILITY_IAM.
     #[arg(long, value_name = "NAME")]
     pub capability: Vec<String>,
@@ -78,12 +81,16 @@ pub struct Checks {
     /// Deploy what no report of test-all covers. Recorded; for prod only with --confirm.
     #[arg(long, value_name = "REASON")]
     pub skip_test_gate: Option<String>,
+    /// Deploy images that are not those of one complete release: of several, or of another family. Recorded; the stack's name
+    /// confirms it.
+    #[arg(long, value_name = "REASON")]
+    pub other_images: Option<String>,
     /// Deploy to prod what does not run in demo. Recorded.
     #[arg(long, value_name = "REASON")]
     pub not_in_demo: Option<String>,
-    /// CI's test-report.json [default: target/xtask/test-all/test-report.json].
+    /// CI's test-report.json [default: target/xtask/test-all/test-report.json]. Repeatable, for images of several releases.
     #[arg(long, value_name = "FILE")]
-    pub report: Option<PathBuf>,
+    pub report: Vec<PathBuf>,
     /// Observe the services for this long after CloudFormation is done.
     #[arg(long, value_name = "TIME", default_value = "120s", value_parser = humantime::parse_duration)]
     pub bake: Duration,
@@ -109,9 +116,9 @@ pub struct Deploy {
     /// The template.
     #[arg(long, value_name = "FILE", default_value = "cloudformation/cfn-preserv-master.yml")]
     pub template: PathBuf,
-    /// The release manifest that the template's images come from [default: found by their digests].
+    /// The release manifest that the template's images come from [default: found by their digests]. Repeatable.
     #[arg(long, value_name = "FILE")]
-    pub from: Option<PathBuf>,
+    pub from: Vec<PathBuf>,
     /// Note for the change set and the record.
     #[arg(long, value_name = "TEXT")]
     pub note: Option<String>,

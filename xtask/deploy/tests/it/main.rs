@@ -7,6 +7,7 @@
 mod deploying;
 mod failing;
 mod looking;
+mod mixed;
 mod moving;
 mod recovering;
 mod refusing;
