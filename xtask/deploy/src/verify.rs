@@ -67,7 +67,7 @@ pub(crate) async fn verify(
         services(session, target, &cluster, &resources, &mut findings).await?;
         observer.look(session).await;
         let settling =
-            findings.values().any(|(_, verdict)| matches!(verdict, Verdict::Settling(_)));
+            findings.values().any(|(_, verdict)| matches!(verdict, Verdict::Settling(_) | Verdict::Unseen(_)));
         let patience = bake.max(session.aws.timing.poll * 8);
         if since.elapsed() >= if settling { patience } else { bake } {
             break;
@@ -76,8 +76,11 @@ pub(crate) async fn verify(
     }
     for (name, (_, verdict)) in &mut findings {
         let failed = failures(observer, name) - before.get(name).copied().unwrap_or(0);
-        if let Verdict::Settling(reason) = verdict {
-            *verdict = Verdict::Wrong(std::mem::take(reason));
+        match verdict {
+            Verdict::Settling(reason) => *verdict = Verdict::Wrong(std::mem::take(reason)),
+            // 07 I.60: without a running task it is not verified, and that is no failure of the release.
+            Verdict::Unseen(reason) => *verdict = Verdict::NotVerified(std::mem::take(reason)),
+            _ => {}
         }
         if failed > 0 && matches!(verdict, Verdict::Verified(_)) {
             *verdict = Verdict::Wrong(format!("{failed} tasks failed while it was observed"));
@@ -106,7 +109,7 @@ pub(crate) fn show(session: &Session<'_>, links: &[Link]) -> bool {
     for link in links {
         let (paint, word, reason) = match &link.verdict {
             Verdict::Verified(note) => (Paint::Green, "verified", note.clone().unwrap_or_default()),
-            Verdict::NotVerified(reason) => (Paint::Yellow, "not verified", reason.clone()),
+            Verdict::NotVerified(reason) | Verdict::Unseen(reason) => (Paint::Yellow, "not verified", reason.clone()),
             Verdict::Settling(reason) | Verdict::Wrong(reason) => (Paint::Red, "wrong", reason.clone()),
         };
         let tasks = match link.tasks.len() {
@@ -171,8 +174,16 @@ async fn services<'a>(
             Some(service) => {
                 let mut seen = service.seen.clone();
                 seen.tasks = live::running(&session.aws, cluster, &name, &workload.container).await?;
-                let verdict = judge(&seen, &shipped(target, resources, workload));
-                (seen.tasks, verdict)
+                match (
+                    judge(&seen, &shipped(target, resources, workload)),
+                    findings.remove(workload.executable.as_str()),
+                ) {
+                    // What ran a moment ago was right, and nothing was rolled out since.
+                    (Verdict::Unseen(now), Some((tasks, Verdict::Verified(_)))) => {
+                        (tasks, Verdict::Verified(Some(now)))
+                    }
+                    (verdict, _) => (seen.tasks, verdict),
+                }
             }
         };
         findings.insert(&workload.executable, finding);

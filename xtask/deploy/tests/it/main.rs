@@ -11,5 +11,6 @@ mod mixed;
 mod moving;
 mod recovering;
 mod refusing;
+mod shaken;
 mod stand;
 mod states;
