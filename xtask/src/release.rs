@@ -5,7 +5,7 @@
 
 mod build;
 pub(crate) mod manifest;
-mod outcomes;
+pub(crate) mod outcomes;
 mod publish;
 mod sbom;
 mod tag;
@@ -328,7 +328,9 @@ fn remove_leftovers(home: &Path) {
 }
 
 fn report(manifest: &Manifest, states: &[&str], folder: &Path, path: &Path, ui: &Ui) {
-    let mut rows = vec![["SERVICE", "STATE", "SIZE", "DIGEST"].map(str::to_owned).to_vec()];
+    // The registry's digest of the image is one thing, and the configuration's, which a layout is known by, another.
+    let digest = if manifest.published { "DIGEST" } else { "CONFIGURATION" };
+    let mut rows = vec![["SERVICE", "STATE", "SIZE", digest].map(str::to_owned).to_vec()];
     for (image, state) in manifest.images.iter().zip(states) {
         let size: u64 = image.platforms.iter().map(|platform| platform.compressed_bytes).sum();
         let digest = image.digest.as_deref().unwrap_or(&image.platforms[0].config_digest);

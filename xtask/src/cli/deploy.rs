@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{Arg, ArgAction, Args, ValueEnum};
 
 /// Where the stack `preserv-services-<env>` runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -151,10 +151,39 @@ pub struct Deploy {
     #[arg(long, value_name = "FILE", requires = "create", help_heading = "Instead of the whole")]
     pub parameters: Option<PathBuf>,
 
+    /// This page.
+    #[arg(long, short, action = ArgAction::HelpShort)]
+    help: Option<bool>,
+    /// All options, the steps and the exit codes.
+    #[arg(long, action = ArgAction::HelpLong)]
+    help_all: Option<bool>,
+
     #[command(flatten)]
     pub checks: Checks,
     #[command(flatten)]
     pub access: Access,
+}
+
+/// What one uses most days; `--help-all` shows the rest.
+const USUAL: [&str; 13] = [
+    "environment",
+    "preview",
+    "prepare",
+    "execute",
+    "attach",
+    "cancel",
+    "set",
+    "approve_removals",
+    "confirm",
+    "report",
+    "yes",
+    "help",
+    "help_all",
+];
+
+pub(super) fn hidden_unless_usual(arg: Arg) -> Arg {
+    let is_usual = USUAL.contains(&arg.get_id().as_str());
+    arg.hide_short_help(!is_usual)
 }
 
 #[derive(Args, Clone, Debug)]
@@ -205,6 +234,14 @@ pub struct Logs {
 }
 
 pub(super) const DEPLOY_HELP: &str = "\
+Examples:
+  cargo xtask deploy staging --preview             what would change
+  cargo xtask deploy staging                       check, preview, ask, execute, watch, verify, record
+  cargo xtask deploy demo --attach                 watch again after Ctrl-C, which leaves the update running
+
+--help-all shows all options, the steps and the exit codes.";
+
+pub(super) const DEPLOY_HELP_ALL: &str = "\
 What happens, in this order; nothing is changed before the last three:
   local     tree clean; the template's 17 images are those of one complete release; test-all passed for its commit
   account   caller, account and region are those of the environment; the stack is in a state that can be updated

@@ -71,5 +71,7 @@ fn usage_errors_are_told_apart() {
     ] {
         stand.run(args).ends(2);
     }
-    stand.run(&["deploy", "--help"]).ends(0).says("Exit codes");
+    let short = stand.run(&["deploy", "--help"]).ends(0).says("--help-all").does_not_say("--role-arn");
+    assert!(short.stdout.lines().count() <= 45, "no screenful:\n{}", short.stdout);
+    stand.run(&["deploy", "--help-all"]).ends(0).says("Exit codes").says("--role-arn");
 }
