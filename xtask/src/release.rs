@@ -25,6 +25,7 @@ use crate::exit::{Exit, Stop};
 use crate::files::{self, Lock};
 use crate::git::Checkout;
 use crate::image::{self, Platform};
+use crate::page::{Page, Service};
 use crate::process;
 use crate::ui::{Paint, Ui, megabytes, table};
 
@@ -99,7 +100,11 @@ pub(crate) fn run(args: &cli::Release, dry_run: bool, ui: &Ui) -> Result<Exit> {
     };
     let path = folder.join(format!("release-{tag}.json"));
     files::write_atomic(&path, &serde_json::to_vec_pretty(&manifest)?)?;
+    let page_path = folder.join(format!("release-{tag}.html"));
+    page(&manifest).write(&page_path)?;
     report(&manifest, &states, &folder, &path, ui);
+    ui.say(&format!("page: {}", page_path.display()));
+    ui.result("page", Value::from(page_path.display().to_string()));
     Ok(Exit::Done)
 }
 
@@ -324,6 +329,40 @@ fn remove_leftovers(home: &Path) {
     for path in entries.map(|entry| entry.path()).filter(leftover) {
         // If it cannot go it does no harm; writing to the same disk will report the cause.
         let _ = fs::remove_dir_all(path);
+    }
+}
+
+/// What was released, for people. Where it runs, `status --html` tells.
+fn page(manifest: &Manifest) -> Page {
+    let mut facts = vec![("Commit", manifest.commit.clone())];
+    facts.extend(manifest.branch.iter().map(|branch| ("Branch", branch.clone())));
+    let place = if manifest.published { manifest.registry.clone() } else { "OCI layouts beside this page".to_owned() };
+    facts.push(("Images", place));
+    for build in &manifest.builds {
+        let Build { platform, target, rustc, linker, libc } = build;
+        facts.push(("Built for", format!("{platform} ({target}): {rustc}; {linker}; {libc}")));
+    }
+    for (mark, what) in [
+        (manifest.dirty, "built from uncommitted work"),
+        (manifest.unfinished, "holds executables that do no work yet"),
+    ] {
+        if mark {
+            facts.push(("Not for demo and prod", what.to_owned()));
+        }
+    }
+    let service = |image: &ManifestImage| Service {
+        name: image.service.clone(),
+        tag: manifest.tag.clone(),
+        digest: image.digest.clone().unwrap_or_else(|| format!("configuration {}", image.platforms[0].config_digest)),
+        bytes: Some(image.platforms.iter().map(|platform| platform.compressed_bytes).sum()),
+        commit: manifest.commit.clone(),
+        runs: "cargo xtask status <env> --html tells".to_owned(),
+        ..Service::default()
+    };
+    Page {
+        title: format!("Release {}", manifest.tag),
+        facts: facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        services: manifest.images.iter().map(service).collect(),
     }
 }
 

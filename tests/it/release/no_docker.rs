@@ -22,6 +22,10 @@ fn layouts_sboms_and_manifest_are_written() {
     let manifest = read_json(&folder.join(format!("release-{}.json", workspace.tag())));
     assert_eq!(manifest["commit"], workspace.git(&["rev-parse", "HEAD"]));
     assert_eq!((&manifest["published"], &manifest["dirty"]), (&false.into(), &false.into()));
+    let page = fs::read_to_string(folder.join(format!("release-{}.html", workspace.tag()))).unwrap();
+    for text in SERVICES.iter().copied().chain([manifest["commit"].as_str().unwrap(), &workspace.tag()]) {
+        assert!(page.contains(text), "{text} is not in {page}");
+    }
     for (service, image) in SERVICES.iter().zip(manifest["images"].as_array().unwrap()) {
         assert_eq!(image["service"], *service);
         assert_eq!(image["reference"], format!("docker.io/aptrust/{service}:{}", workspace.tag()));

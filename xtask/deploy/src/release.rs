@@ -34,6 +34,8 @@ struct ManifestImage {
 #[derive(Debug, Deserialize)]
 struct ManifestPlatform {
     manifest_digest: Option<String>,
+    #[serde(default)]
+    compressed_bytes: u64,
 }
 
 /// One complete release, as far as deploying needs it.
@@ -50,6 +52,9 @@ pub(crate) struct Release {
     pub(crate) images: BTreeMap<String, BTreeSet<String>>,
     /// Those whose image in the template is of this release.
     pub(crate) executables: BTreeSet<String>,
+    /// Compressed bytes of each image, of all its platforms; nothing that a record keeps.
+    #[serde(skip)]
+    pub(crate) bytes: BTreeMap<String, u64>,
 }
 
 /// Where the images of a template come from.
@@ -121,6 +126,10 @@ impl Origin {
 
 impl Release {
     fn of(manifest: Manifest, path: &Path) -> Self {
+        let bytes = manifest.images.iter().map(|image| {
+            (image.service.clone(), image.platforms.iter().map(|platform| platform.compressed_bytes).sum())
+        });
+        let bytes = bytes.collect();
         let images = manifest.images.into_iter().map(|image| {
             let platforms = image.platforms.into_iter().filter_map(|platform| platform.manifest_digest);
             (image.service, image.digest.into_iter().chain(platforms).collect())
@@ -133,6 +142,7 @@ impl Release {
             unfinished: manifest.unfinished,
             images: images.collect(),
             executables: BTreeSet::new(),
+            bytes,
         }
     }
 

@@ -7,13 +7,16 @@ use aws_sdk_applicationautoscaling::types::ServiceNamespace;
 use serde_json::json;
 use xtask::cli::deploy::Status;
 use xtask::exit::Exit;
+use xtask::page::{Page, Service, State};
 use xtask::ui::{Paint, table};
 
 use crate::aws::Trouble;
 use crate::checks;
 use crate::interrupt::Interrupts;
 use crate::live;
+use crate::record::now;
 use crate::recover::known;
+use crate::release::Origin;
 use crate::session::{Caller, Session};
 use crate::stack::{self, Physical};
 use crate::state::{self, Before};
@@ -26,7 +29,11 @@ pub(crate) async fn run(args: &Status, session: &Session<'_>, interrupts: &mut I
     let caller = interrupts.guard(session.identify()).await?;
     loop {
         session.aws.begin_phase(session.limit);
-        interrupts.guard(show(session, &caller)).await?;
+        let page = interrupts.guard(show(session, &caller)).await?;
+        if let Some(path) = &args.html {
+            page.write(path)?;
+            session.ui.say(&format!("page: {}", path.display()));
+        }
         if !args.watch {
             return Ok(Exit::Done);
         }
@@ -47,7 +54,8 @@ struct Row {
     limits: String,
 }
 
-async fn show(session: &Session<'_>, caller: &Caller) -> Result<()> {
+/// Shows how things stand, and returns the same as a page.
+async fn show(session: &Session<'_>, caller: &Caller) -> Result<Page> {
     let ui = session.ui;
     let name = session.stack_name();
     let found = stack::describe(&session.aws, &name).await.map_err(Trouble::stop)?;
@@ -60,7 +68,7 @@ async fn show(session: &Session<'_>, caller: &Caller) -> Result<()> {
             "{name} {}: it was never created, there are only change sets for it",
             stack.status.as_str()
         ));
-        return Ok(());
+        return Ok(Page { title: format!("{name}: never created"), ..Page::default() });
     }
     let (_, facts) = known(session, &stack, caller).await?;
     let resources = stack::resources(&session.aws, &stack.id).await.map_err(Trouble::stop)?;
@@ -79,6 +87,7 @@ async fn show(session: &Session<'_>, caller: &Caller) -> Result<()> {
     }
     let mut rows =
         vec![["SERVICE", "TASKS", "RELEASE", "IMAGE", "TEMPLATE", "DEPLOYED", "SCALES"].map(str::to_owned).to_vec()];
+    let mut services = Vec::new();
     let cluster = facts.cluster.clone().unwrap_or_default();
     for workload in &facts.workloads {
         let mut row = match &workload.runner {
@@ -90,6 +99,7 @@ async fn show(session: &Session<'_>, caller: &Caller) -> Result<()> {
             Runner::Schedule { id } => schedule_row(session, resources.get(id), workload, &resources).await?,
             Runner::Nothing => Row { state: "nothing runs it".to_owned(), ..Row::default() },
         };
+        services.push(on_page(&row, workload, &origin, &cluster));
         if row.image.is_empty() {
             row.image = workload.image.short();
         }
@@ -125,7 +135,42 @@ async fn show(session: &Session<'_>, caller: &Caller) -> Result<()> {
     }
     ui.answer(&table(&rows));
     ui.result("stack_status", json!(stack.status.as_str()));
-    Ok(())
+    let mut known = vec![
+        ("Stack", format!("{name} in account {}, {}", caller.account, session.aws.region)),
+        ("State", stack.status.as_str().to_owned()),
+        ("Images", origin.text()),
+        ("Seen", now()),
+    ];
+    known.extend(stack.changed.clone().map(|time| ("Changed", time)));
+    Ok(Page {
+        title: format!("{} preservation services", session.environment),
+        facts: known.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        services,
+    })
+}
+
+fn on_page(row: &Row, workload: &Workload, origin: &Origin, cluster: &str) -> Service {
+    let release = origin.release(&workload.executable);
+    let (digest, tag) = match &workload.image.pin {
+        Pin::Digest(digest) => (digest.clone(), String::new()),
+        Pin::Tag(tag) => (String::new(), tag.clone()),
+        Pin::Nothing => (String::new(), String::new()),
+    };
+    let runs = match (&workload.runner, row.tasks.as_str()) {
+        (_, "") => row.state.clone(),
+        (Runner::Schedule { .. }, enabled) => format!("{} ({enabled}) in {cluster}: {}", row.limits, row.state),
+        (_, tasks) => format!("{tasks} tasks in {cluster}: {}", row.state),
+    };
+    Service {
+        name: workload.executable.clone(),
+        tag: release.map_or(tag, |release| release.tag.clone()),
+        digest,
+        bytes: release.and_then(|release| release.bytes.get(&workload.executable).copied()),
+        commit: release.map(|release| release.commit.clone()).unwrap_or_default(),
+        runs,
+        state: if row.state == "as shipped" { State::Good } else { State::Odd },
+        since: row.deployed.clone(),
+    }
 }
 
 async fn service_row(

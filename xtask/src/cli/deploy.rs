@@ -193,6 +193,9 @@ pub struct Status {
     /// Look again until Ctrl-C.
     #[arg(long)]
     pub watch: bool,
+    /// Write it as a page that stands by itself, too.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     #[command(flatten)]
     pub access: Access,
 }
