@@ -1,11 +1,12 @@
 //! `release`: from a clean checkout to images that are published under one tag, all of them or none.
 //!
 //! [`run`] reads as the list of steps. What is built and checked is in `build`, what happens with the registry in
-//! `publish`, the names in `tag`, the documents in `manifest` and `sbom`.
+//! `publish`, the names in `tag`, the documents in `manifest`, `sbom` and `provenance`.
 
 mod build;
 pub(crate) mod manifest;
 pub(crate) mod outcomes;
+mod provenance;
 mod publish;
 mod sbom;
 mod tag;
@@ -13,6 +14,7 @@ mod tag;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -31,6 +33,7 @@ use crate::ui::{Paint, Ui, megabytes, table};
 
 use build::Built;
 use manifest::{Build, Manifest, ManifestImage, ManifestPlatform};
+use provenance::Provenance;
 use tag::Marks;
 
 pub(crate) fn run(args: &cli::Release, dry_run: bool, ui: &Ui) -> Result<Exit> {
@@ -85,7 +88,7 @@ pub(crate) fn run(args: &cli::Release, dry_run: bool, ui: &Ui) -> Result<Exit> {
         for (entry, images) in manifest.images.iter().zip(&images) {
             image::write_layout(&fresh.join(&entry.service), images, &entry.reference, tag)?;
         }
-        write_sboms(&packages, &built, &fresh)?;
+        write_papers(&catalog, &packages, &built, &manifest, &fresh, ui)?;
         process::check_interrupt()?;
         files::replace_folder(&fresh, &folder)
     })();
@@ -303,15 +306,37 @@ fn entry(built: &Built, images: &[image::Image], registry: &Registry, tag: &str)
     }
 }
 
-fn write_sboms(packages: &[sbom::Packages], built: &[Built], folder: &Path) -> Result<()> {
-    for (index, packages) in packages.iter().enumerate() {
+/// The bill of materials and the provenance of each executable.
+fn write_papers(
+    catalog: &Catalog,
+    packages: &[sbom::Packages],
+    built: &[Built],
+    manifest: &Manifest,
+    folder: &Path,
+    ui: &Ui,
+) -> Result<()> {
+    let lock = catalog.root.join("Cargo.lock");
+    let lock = fs::read(&lock).with_context(|| format!("reading {}", lock.display()))?;
+    let now = SystemTime::now();
+    let time = |time| humantime::format_rfc3339_seconds(time).to_string();
+    let provenance = Provenance {
+        manifest,
+        lock_sha256: image::digest(&lock).trim_start_matches("sha256:").to_owned(),
+        run_id: ui.run_id(),
+        started: time(now - ui.elapsed()),
+        finished: time(now),
+    };
+    for (index, (packages, build)) in packages.iter().zip(&manifest.builds).enumerate() {
         for built in built {
             let executable = &built.executables[index];
-            let platform = executable.platform.architecture;
-            let path = folder.join(format!("{}-{platform}.cdx.json", built.service));
-            let document = packages.document(&built.service, &executable.version, &executable.sha256);
-            fs::write(&path, serde_json::to_vec_pretty(&document)?)
-                .with_context(|| format!("writing {}", path.display()))?;
+            let name = format!("{}-{}", built.service, executable.platform.architecture);
+            let bill = packages.document(&built.service, &executable.version, &executable.sha256);
+            let statement = provenance.statement(&built.service, executable, build, |name| std::env::var(name).ok());
+            for (kind, document) in [("cdx", bill), ("intoto", statement)] {
+                let path = folder.join(format!("{name}.{kind}.json"));
+                fs::write(&path, serde_json::to_vec_pretty(&document)?)
+                    .with_context(|| format!("writing {}", path.display()))?;
+            }
         }
     }
     Ok(())
