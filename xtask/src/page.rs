@@ -139,8 +139,9 @@ table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .45rem .75rem .45rem 0; border-bottom: 1px solid var(--line); }
 thead th { font-size: .8rem; font-weight: 600; opacity: .7; }
 tbody th { font-weight: 600; white-space: nowrap; }
-td[data-name=Size], td[data-name=Since] { white-space: nowrap; font-variant-numeric: tabular-nums; }
-code { font: .85em ui-monospace, monospace; overflow-wrap: anywhere; }
+td[data-name=Tag], td[data-name='Built from'], td[data-name=Size], td[data-name=Since] { white-space: nowrap; font-variant-numeric: tabular-nums; }
+code { font: .85em ui-monospace, monospace; }
+td[data-name=Digest] { overflow-wrap: anywhere; }
 .good { color: #1a8f3c; } .odd { color: #c2410c; }
 @media (max-width: 60em) {
   thead { display: none; }

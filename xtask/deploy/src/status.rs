@@ -139,9 +139,9 @@ async fn show(session: &Session<'_>, caller: &Caller) -> Result<Page> {
         ("Stack", format!("{name} in account {}, {}", caller.account, session.aws.region)),
         ("State", stack.status.as_str().to_owned()),
         ("Images", origin.text()),
-        ("Seen", now()),
     ];
     known.extend(stack.changed.clone().map(|time| ("Changed", time)));
+    known.push(("Seen", now()));
     Ok(Page {
         title: format!("{} preservation services", session.environment),
         facts: known.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
@@ -165,7 +165,7 @@ fn on_page(row: &Row, workload: &Workload, origin: &Origin, cluster: &str) -> Se
         name: workload.executable.clone(),
         tag: release.map_or(tag, |release| release.tag.clone()),
         digest,
-        bytes: release.and_then(|release| release.bytes.get(&workload.executable).copied()),
+        bytes: release.and_then(|release| release.bytes.get(&workload.executable).copied()).filter(|bytes| *bytes > 0),
         commit: release.map(|release| release.commit.clone()).unwrap_or_default(),
         runs,
         state: if row.state == "as shipped" { State::Good } else { State::Odd },
