@@ -28,7 +28,7 @@ fn without_arguments_there_is_the_grouped_help() {
 #[test]
 fn help_fits_a_narrow_screen_without_broken_words() {
     for args in [&[][..], &["--help"], &["release", "--help"], &["deploy", "--help"], &["releese"]] {
-        let wide = run(&mut xtask().args(args));
+        let wide = run(xtask().args(args));
         let narrow = run(xtask().args(args).env("COLUMNS", "40"));
         let words = |ran: &Ran| {
             format!("{}{}", ran.stdout, ran.stderr).split_whitespace().map(str::to_owned).collect::<Vec<_>>()
