@@ -26,6 +26,28 @@ fn without_arguments_there_is_the_grouped_help() {
 }
 
 #[test]
+fn help_fits_a_narrow_screen_without_broken_words() {
+    for args in [&[][..], &["--help"], &["release", "--help"], &["deploy", "--help"], &["releese"]] {
+        let wide = run(xtask().args(args));
+        let narrow = run(xtask().args(args).env("COLUMNS", "40"));
+        let words = |ran: &Ran| {
+            format!("{}{}", ran.stdout, ran.stderr).split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(words(&narrow), words(&wide), "{args:?}");
+        for line in narrow.stdout.lines().chain(narrow.stderr.lines()) {
+            assert!(line.chars().count() <= 40 || !line.trim().contains(' '), "{args:?}: {line}");
+        }
+    }
+}
+
+#[test]
+fn a_checkout_that_cannot_be_written_to_gets_a_hint() {
+    // Where nobody may make a folder, root neither.
+    let workspace = Workspace::new();
+    run(workspace.xtask(&["test-all"]).env("CARGO_TARGET_DIR", "/sys")).fails(1, "set CARGO_TARGET_DIR to a folder");
+}
+
+#[test]
 fn a_mistyped_command_gets_the_nearest_one() {
     for (typed, meant) in [("relaese", "release"), ("test-al", "test-all"), ("docter", "doctor")] {
         let ran = run(xtask().arg(typed)).fails(2, &format!("'{typed}'"));

@@ -9,12 +9,15 @@ use super::support::workspace::real_program;
 use super::support::{Scratch, skip, xtask};
 
 /// What is typed, and what must be among the offers.
-const LINES: [(&str, &[&str]); 7] = [
+const LINES: [(&str, &[&str]); 10] = [
     ("cargo xtask ", &["release", "test-all", "doctor", "completions"]),
     ("cargo xtask re", &["release"]),
     ("cargo xtask release --no", &["--no-push"]),
     ("cargo xtask test-all --stage ", &["lint", "unit", "integration", "e2e"]),
     ("cargo xtask release --format ", &["human", "json"]),
+    ("cargo xtask release --platform ", &["linux/amd64", "linux/arm64"]),
+    ("cargo xtask logs staging ingest_v", &["ingest_validator"]),
+    ("cargo xtask update-template --only apt_", &["apt_delete", "apt_queue"]),
     ("cargo xt", &["xtask"]),
     // Cargo's own completion is still there.
     ("cargo bui", &["build"]),

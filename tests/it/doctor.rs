@@ -110,3 +110,19 @@ fn credentials_are_found_and_never_shown() {
     std::fs::write(scratch.path().join(".aws/credentials"), "aws_secret_access_key = hunter2").unwrap();
     assert_eq!(record(&mut doctor(&scratch, &fakes))["status"], "ok");
 }
+
+#[test]
+fn what_was_found_is_shown_whole_in_a_pipe_and_breaks_at_words_on_a_narrow_screen() {
+    let scratch = Scratch::new("doctor");
+    let fakes = machine(&scratch, &["git", "cargo", "rustc", "cc"]);
+    let version = format!("skopeo version 1.2.3 {}", "with a long story of how it was made ".repeat(3));
+    let version = version.trim();
+    fakes.add("skopeo", &format!("echo '{version}'"));
+    let ran = run(&mut doctor(&scratch, &fakes)).succeeds();
+    assert!(ran.stdout.contains(version), "{}", ran.stdout);
+    let ran = run(doctor(&scratch, &fakes).env("COLUMNS", "40")).succeeds();
+    let unbroken = |line: &str| line.trim().contains(' ');
+    let wide: Vec<&str> = ran.stdout.lines().filter(|line| line.chars().count() > 40 && unbroken(line)).collect();
+    assert_eq!(wide, Vec::<&str>::new(), "{}", ran.stdout);
+    assert!(ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ").contains(version), "{}", ran.stdout);
+}

@@ -7,6 +7,7 @@
 )]
 
 mod bench;
+mod ci;
 mod cli;
 mod completions;
 mod demo;

@@ -83,7 +83,12 @@ pub enum Command {
     #[command(after_help = TEST_ALL_EXAMPLES)]
     TestAll(TestAll),
     /// Bring the template's release to an environment, watched and verified.
-    #[command(after_help = deploy::DEPLOY_HELP)]
+    #[command(
+        after_help = deploy::DEPLOY_HELP,
+        after_long_help = deploy::DEPLOY_HELP_ALL,
+        disable_help_flag = true,
+        mut_args(deploy::hidden_unless_usual)
+    )]
     Deploy(deploy::Deploy),
     /// Go back to an earlier release.
     #[command(after_help = deploy::ROLLBACK_HELP)]

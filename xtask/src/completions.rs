@@ -4,11 +4,16 @@
 //! named `cargo_xtask`, and a few lines per shell hand it what follows `cargo xtask`, leaving the rest of cargo's
 //! completion as it was.
 
+use std::fmt::Write as _;
+
 use clap::CommandFactory;
+use clap::builder::PossibleValuesParser;
 use clap_complete::{generate, shells};
 
+use crate::catalog::Catalog;
 use crate::cli::{Cli, Shell};
 use crate::exit::Exit;
+use crate::image::Platform;
 use crate::ui::Ui;
 
 /// The program whose completion is written. No hyphen: clap_complete 4.6 takes it for a separator in bash scripts, and
@@ -24,13 +29,37 @@ pub(crate) fn print(shell: Shell, ui: &Ui) -> Exit {
 
 fn script(shell: Shell) -> String {
     let mut command = Cli::command().bin_name(NAME);
+    // Outside a checkout the services are not known. clap takes texts that last; the process ends after this one script.
+    let services = Catalog::load().map(|catalog| catalog.services).unwrap_or_default();
+    let services: Vec<&'static str> = services.into_iter().map(|service| &*service.leak()).collect();
+    for (subcommand, arg, values) in [
+        ("release", "platform", Platform::names().collect()),
+        ("logs", "services", services.clone()),
+        ("update-template", "only", services),
+    ] {
+        if !values.is_empty() {
+            let values = PossibleValuesParser::new(values);
+            command = command.mut_subcommand(subcommand, |found| found.mut_arg(arg, |arg| arg.value_parser(values)));
+        }
+    }
     let mut own = Vec::new();
     match shell {
         Shell::Bash => generate(shells::Bash, &mut command, NAME, &mut own),
         Shell::Zsh => generate(shells::Zsh, &mut command, NAME, &mut own),
         Shell::Fish => generate(shells::Fish, &mut command, NAME, &mut own),
     }
-    let own = String::from_utf8_lossy(&own);
+    let mut own = String::from_utf8_lossy(&own).into_owned();
+    if shell == Shell::Fish {
+        // clap_complete 4.6 leaves out what has no dash.
+        for subcommand in command.get_subcommands() {
+            let values = subcommand.get_positionals().flat_map(clap::Arg::get_possible_values);
+            let values: Vec<String> = values.map(|value| value.get_name().to_owned()).collect();
+            if !values.is_empty() {
+                let (name, values) = (subcommand.get_name(), values.join(" "));
+                let _ = writeln!(own, "complete -c {NAME} -n '__fish_{NAME}_using_subcommand {name}' -f -a '{values}'");
+            }
+        }
+    }
     let hook = match shell {
         Shell::Bash => BASH,
         Shell::Zsh => ZSH,

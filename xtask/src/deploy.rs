@@ -48,9 +48,12 @@ fn look_first(command: &Command, catalog: &Catalog) -> Result<()> {
     {
         release::note(template(&args.template), &mut problems);
         release::note(tree(&catalog.root), &mut problems);
-        if args.checks.skip_test_gate.is_none() {
+        if args.checks.skip_test_gate.is_none() && args.checks.other_images.is_none() {
             let usual = catalog.target.join("xtask/test-all/test-report.json");
-            release::note(report(args.checks.report.as_deref().unwrap_or(&usual)), &mut problems);
+            let reports = if args.checks.report.is_empty() { &[usual][..] } else { &args.checks.report };
+            for path in reports {
+                release::note(report(path), &mut problems);
+            }
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(release::together(problems)) }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::fmt::Write as _;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use crate::docker;
 use crate::exit::{Exit, Stop};
 use crate::git;
 use crate::process::{self, Process, last_lines};
-use crate::ui::{Paint, Ui, megabytes, table};
+use crate::ui::{Paint, Ui, columns, fold, megabytes, table};
 
 /// A version takes milliseconds. Python programs on a busy machine take seconds.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -154,7 +155,7 @@ impl Program {
                 let said = if finished.stdout.trim().is_empty() { &finished.stderr } else { &finished.stdout };
                 let first = said.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim();
                 if finished.success() {
-                    return Ok(first.chars().take(60).collect());
+                    return Ok(first.to_owned());
                 }
                 Err(Problem::wrong(format!("does not run: {}", last_lines(said, 1)), self.fix))
             }
@@ -247,11 +248,12 @@ fn show(checks: &[Check], ui: &Ui) {
             }),
         );
     }
-    ui.answer(&table(&rows));
+    let room = columns(io::stdout());
+    ui.answer(&fold(&table(&rows), room));
     if problems.is_empty() {
         ui.answer(&format!("\n{}", ui.paint(Paint::Green, "Everything is there.")));
     } else {
-        ui.answer(&format!("\nWhat is not ok, and what to type (Debian):{problems}"));
+        ui.answer(&fold(&format!("\nWhat is not ok, and what to type (Debian):{problems}"), room));
     }
     ui.result("problems", Value::from(checks.iter().filter(|check| check.found.is_err()).count()));
 }

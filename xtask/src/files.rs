@@ -41,6 +41,15 @@ pub fn replace_content(path: &Path, before: &[u8], after: &[u8]) -> Result<()> {
     })
 }
 
+/// The error of a write below the target folder. Where the checkout may not be written to, the folder may be elsewhere.
+pub(crate) fn unwritable(error: io::Error, doing: &str) -> anyhow::Error {
+    if matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied) {
+        let next = "this checkout cannot be written to: set CARGO_TARGET_DIR to a folder of yours, and run it again";
+        return Exit::Failed.stop(format!("{doing}: {error}"), next);
+    }
+    anyhow::Error::new(error).context(doing.to_owned())
+}
+
 /// Removes the temporary files that killed runs left beside `path`. The caller sees to it that no other is at it.
 pub fn remove_leftovers(path: &Path) {
     let prefix = format!(".{}.tmp-", path.file_name().unwrap_or_default().to_string_lossy());
@@ -138,15 +147,11 @@ impl Lock {
     /// Takes the lock at `path`, or ends with [`Exit::Busy`] and the name of who holds it.
     pub fn take(path: &Path, command: &str) -> Result<Self> {
         if let Some(folder) = parent(path) {
-            fs::create_dir_all(folder).with_context(|| format!("making the folder {}", folder.display()))?;
+            fs::create_dir_all(folder)
+                .map_err(|error| unwritable(error, &format!("making the folder {}", folder.display())))?;
         }
-        let mut file = File::options()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(path)
-            .with_context(|| format!("opening the lock {}", path.display()))?;
+        let opened = File::options().create(true).truncate(false).read(true).write(true).open(path);
+        let mut file = opened.map_err(|error| unwritable(error, &format!("opening the lock {}", path.display())))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::cli::{Cli, Global};
 use crate::exit::Exit;
-use crate::ui::{Ui, emit};
+use crate::ui::{Ui, columns, emit, fold};
 
 /// The help of `cargo xtask` without arguments.
 pub fn overview(global: &Global) -> Exit {
@@ -28,7 +28,7 @@ pub fn overview(global: &Global) -> Exit {
     }
     text.push_str("\n`cargo xtask <COMMAND> --help` explains a command and its exit codes.");
     let ui = Ui::new("help", global);
-    ui.answer(&text);
+    ui.answer(&fold(&text, columns(io::stdout())));
     ui.finish(&Ok(Exit::Done))
 }
 
@@ -48,7 +48,15 @@ pub fn usage(error: &clap::Error) -> Exit {
         );
         return ui.told(exit);
     }
-    match error.print().and_then(|()| io::stdout().flush()) {
+    let text = error.render().to_string();
+    let room = if error.use_stderr() { columns(io::stderr()) } else { columns(io::stdout()) };
+    let is_too_wide = room.is_some_and(|room| text.lines().any(|line| line.chars().count() > room));
+    let printed = match (is_too_wide, error.use_stderr()) {
+        (false, _) => error.print().and_then(|()| io::stdout().flush()),
+        (true, false) => emit(&mut io::stdout(), &fold(&text, room)),
+        (true, true) => emit(&mut io::stderr(), &fold(&text, room)),
+    };
+    match printed {
         // The reader is gone, and knows.
         Err(gone) if gone.kind() == io::ErrorKind::BrokenPipe => {}
         Err(lost) if exit == Exit::Done => {

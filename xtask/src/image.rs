@@ -65,9 +65,13 @@ impl Platform {
     /// The platform of that name.
     pub(crate) fn named(name: &str) -> Result<&'static Platform> {
         PLATFORMS.iter().find(|platform| platform.name == name.trim()).ok_or_else(|| {
-            let known: Vec<&str> = PLATFORMS.iter().map(|platform| platform.name).collect();
+            let known: Vec<&str> = Self::names().collect();
             Exit::Usage.stop(format!("unknown platform `{name}`"), format!("--platform takes {}", known.join(" and ")))
         })
+    }
+
+    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+        PLATFORMS.iter().map(|platform| platform.name)
     }
 
     /// This machine runs its executables without an emulator.

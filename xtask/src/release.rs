@@ -1,11 +1,12 @@
 //! `release`: from a clean checkout to images that are published under one tag, all of them or none.
 //!
 //! [`run`] reads as the list of steps. What is built and checked is in `build`, what happens with the registry in
-//! `publish`, the names in `tag`, the documents in `manifest` and `sbom`.
+//! `publish`, the names in `tag`, the documents in `manifest`, `sbom` and `provenance`.
 
 mod build;
 pub(crate) mod manifest;
-mod outcomes;
+pub(crate) mod outcomes;
+mod provenance;
 mod publish;
 mod sbom;
 mod tag;
@@ -13,6 +14,7 @@ mod tag;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -25,11 +27,13 @@ use crate::exit::{Exit, Stop};
 use crate::files::{self, Lock};
 use crate::git::Checkout;
 use crate::image::{self, Platform};
+use crate::page::{Page, Service};
 use crate::process;
 use crate::ui::{Paint, Ui, megabytes, table};
 
 use build::Built;
 use manifest::{Build, Manifest, ManifestImage, ManifestPlatform};
+use provenance::Provenance;
 use tag::Marks;
 
 pub(crate) fn run(args: &cli::Release, dry_run: bool, ui: &Ui) -> Result<Exit> {
@@ -84,7 +88,7 @@ pub(crate) fn run(args: &cli::Release, dry_run: bool, ui: &Ui) -> Result<Exit> {
         for (entry, images) in manifest.images.iter().zip(&images) {
             image::write_layout(&fresh.join(&entry.service), images, &entry.reference, tag)?;
         }
-        write_sboms(&packages, &built, &fresh)?;
+        write_papers(&catalog, &packages, &built, &manifest, &fresh, ui)?;
         process::check_interrupt()?;
         files::replace_folder(&fresh, &folder)
     })();
@@ -99,7 +103,11 @@ pub(crate) fn run(args: &cli::Release, dry_run: bool, ui: &Ui) -> Result<Exit> {
     };
     let path = folder.join(format!("release-{tag}.json"));
     files::write_atomic(&path, &serde_json::to_vec_pretty(&manifest)?)?;
+    let page_path = folder.join(format!("release-{tag}.html"));
+    page(&manifest).write(&page_path)?;
     report(&manifest, &states, &folder, &path, ui);
+    ui.say(&format!("page: {}", page_path.display()));
+    ui.result("page", Value::from(page_path.display().to_string()));
     Ok(Exit::Done)
 }
 
@@ -298,15 +306,37 @@ fn entry(built: &Built, images: &[image::Image], registry: &Registry, tag: &str)
     }
 }
 
-fn write_sboms(packages: &[sbom::Packages], built: &[Built], folder: &Path) -> Result<()> {
-    for (index, packages) in packages.iter().enumerate() {
+/// The bill of materials and the provenance of each executable.
+fn write_papers(
+    catalog: &Catalog,
+    packages: &[sbom::Packages],
+    built: &[Built],
+    manifest: &Manifest,
+    folder: &Path,
+    ui: &Ui,
+) -> Result<()> {
+    let lock = catalog.root.join("Cargo.lock");
+    let lock = fs::read(&lock).with_context(|| format!("reading {}", lock.display()))?;
+    let now = SystemTime::now();
+    let time = |time| humantime::format_rfc3339_seconds(time).to_string();
+    let provenance = Provenance {
+        manifest,
+        lock_sha256: image::digest(&lock).trim_start_matches("sha256:").to_owned(),
+        run_id: ui.run_id(),
+        started: time(now - ui.elapsed()),
+        finished: time(now),
+    };
+    for (index, (packages, build)) in packages.iter().zip(&manifest.builds).enumerate() {
         for built in built {
             let executable = &built.executables[index];
-            let platform = executable.platform.architecture;
-            let path = folder.join(format!("{}-{platform}.cdx.json", built.service));
-            let document = packages.document(&built.service, &executable.version, &executable.sha256);
-            fs::write(&path, serde_json::to_vec_pretty(&document)?)
-                .with_context(|| format!("writing {}", path.display()))?;
+            let name = format!("{}-{}", built.service, executable.platform.architecture);
+            let bill = packages.document(&built.service, &executable.version, &executable.sha256);
+            let statement = provenance.statement(&built.service, executable, build, |name| std::env::var(name).ok());
+            for (kind, document) in [("cdx", bill), ("intoto", statement)] {
+                let path = folder.join(format!("{name}.{kind}.json"));
+                fs::write(&path, serde_json::to_vec_pretty(&document)?)
+                    .with_context(|| format!("writing {}", path.display()))?;
+            }
         }
     }
     Ok(())
@@ -327,8 +357,44 @@ fn remove_leftovers(home: &Path) {
     }
 }
 
+/// What was released, for people. Where it runs, `status --html` tells.
+fn page(manifest: &Manifest) -> Page {
+    let mut facts = vec![("Commit", manifest.commit.clone())];
+    facts.extend(manifest.branch.iter().map(|branch| ("Branch", branch.clone())));
+    let place = if manifest.published { manifest.registry.clone() } else { "OCI layouts beside this page".to_owned() };
+    facts.push(("Images", place));
+    for build in &manifest.builds {
+        let Build { platform, target, rustc, linker, libc } = build;
+        facts.push(("Built for", format!("{platform} ({target}): {rustc}; {linker}; {libc}")));
+    }
+    for (mark, what) in [
+        (manifest.dirty, "built from uncommitted work"),
+        (manifest.unfinished, "holds executables that do no work yet"),
+    ] {
+        if mark {
+            facts.push(("Not for demo and prod", what.to_owned()));
+        }
+    }
+    let service = |image: &ManifestImage| Service {
+        name: image.service.clone(),
+        tag: manifest.tag.clone(),
+        digest: image.digest.clone().unwrap_or_else(|| format!("configuration {}", image.platforms[0].config_digest)),
+        bytes: Some(image.platforms.iter().map(|platform| platform.compressed_bytes).sum()),
+        commit: manifest.commit.clone(),
+        runs: "cargo xtask status <env> --html tells".to_owned(),
+        ..Service::default()
+    };
+    Page {
+        title: format!("Release {}", manifest.tag),
+        facts: facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        services: manifest.images.iter().map(service).collect(),
+    }
+}
+
 fn report(manifest: &Manifest, states: &[&str], folder: &Path, path: &Path, ui: &Ui) {
-    let mut rows = vec![["SERVICE", "STATE", "SIZE", "DIGEST"].map(str::to_owned).to_vec()];
+    // The registry's digest of the image is one thing, and the configuration's, which a layout is known by, another.
+    let digest = if manifest.published { "DIGEST" } else { "CONFIGURATION" };
+    let mut rows = vec![["SERVICE", "STATE", "SIZE", digest].map(str::to_owned).to_vec()];
     for (image, state) in manifest.images.iter().zip(states) {
         let size: u64 = image.platforms.iter().map(|platform| platform.compressed_bytes).sum();
         let digest = image.digest.as_deref().unwrap_or(&image.platforms[0].config_digest);

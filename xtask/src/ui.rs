@@ -6,17 +6,19 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value, json};
 
 use crate::cli::{Color, Format, Global};
 use crate::exit::{Exit, Stop};
+use crate::files;
 
 /// The `schema` field of every record; raised when a field changes its meaning or goes.
 const SCHEMA: &str = "preserv-xtask/1";
@@ -89,7 +91,9 @@ impl Ui {
             let open = |name| File::options().append(true).create(true).open(folder.join(name));
             Ok(RunFiles { records: open("records.jsonl")?, log: open("log.txt")?, folder: folder.clone() })
         })();
-        let files = opened.with_context(|| format!("making the folder of this run, {}", folder.display()))?;
+        let files = opened.map_err(|error| {
+            files::unwritable(error, &format!("making the folder of this run, {}", folder.display()))
+        })?;
         *lock(&self.files) = Some(files);
         Ok(folder)
     }
@@ -224,7 +228,10 @@ impl Ui {
     pub fn progress(&self, what: impl Into<Cow<'static, str>>, total: u64) -> Progress<'_> {
         let what = what.into();
         let bar = self.bars.add(ProgressBar::new(total));
-        if let Ok(style) = ProgressStyle::with_template("  {prefix:<10} {bar:28} {pos}/{len}  {elapsed}  {wide_msg}") {
+        let is_narrow = columns(io::stderr()).is_some_and(|columns| columns < 70);
+        let (narrow, wide) =
+            ("  {prefix} {pos}/{len} {wide_msg}", "  {prefix:<10} {bar:28} {pos}/{len}  {elapsed}  {wide_msg}");
+        if let Ok(style) = ProgressStyle::with_template(if is_narrow { narrow } else { wide }) {
             bar.set_style(style.progress_chars("━╸─"));
         }
         bar.set_prefix(what.clone());
@@ -329,6 +336,48 @@ pub fn table(rows: &[Vec<String>]) -> String {
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// How many characters fit in a line: of the terminal that this is, else what COLUMNS says; none where it does not matter.
+pub(crate) fn columns(stream: impl AsFd) -> Option<usize> {
+    let terminal = rustix::termios::tcgetwinsize(stream).ok().map(|size| usize::from(size.ws_col));
+    let told = || std::env::var("COLUMNS").ok()?.parse().ok();
+    terminal.or_else(told).filter(|columns| *columns > 0)
+}
+
+/// Breaks the lines that are too long between columns and words; what follows in the next line is indented.
+pub(crate) fn fold(text: &str, columns: Option<usize>) -> String {
+    let Some(columns) = columns else { return text.to_owned() };
+    text.lines().map(|line| fold_line(line, columns)).collect::<Vec<_>>().join("\n")
+}
+
+fn fold_line(line: &str, columns: usize) -> String {
+    let length = |text: &str| text.chars().count();
+    if length(line) <= columns {
+        return line.to_owned();
+    }
+    let indent = length(line) - length(line.trim_start());
+    let hanging = " ".repeat((indent + 4).min(columns / 4));
+    let mut lines = vec![" ".repeat(indent)];
+    let mut gap = "";
+    // Two spaces part columns: what of one has no room begins a line of its own.
+    for column in line.split("  ").map(str::trim).filter(|column| !column.is_empty()) {
+        for (index, word) in column.split(' ').enumerate() {
+            let needed = if index == 0 { length(column) } else { length(word) };
+            let last = lines.last_mut().map_or(0, |last| length(last));
+            if last + length(gap) + needed > columns && last > hanging.len() {
+                lines.push(hanging.clone());
+                gap = "";
+            }
+            if let Some(last) = lines.last_mut() {
+                last.push_str(gap);
+                last.push_str(word);
+            }
+            gap = " ";
+        }
+        gap = "  ";
+    }
+    lines.join("\n")
+}
+
 /// A count of bytes for people.
 pub fn megabytes(bytes: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
@@ -348,6 +397,16 @@ mod tests {
     fn tables_align_and_do_not_pad_the_last_column() {
         let rows = [vec!["a".into(), "bb".into()], vec!["ccc".into(), "d".into()]];
         assert_eq!(table(&rows), "a    bb\nccc  d");
+    }
+
+    #[test]
+    fn long_lines_break_between_columns_and_words() {
+        let row = "  skopeo                 missing  tests of release  apt-get install skopeo";
+        let folded = fold(row, Some(30));
+        assert_eq!(folded, "  skopeo  missing\n      tests of release\n      apt-get install skopeo");
+        assert_eq!(fold(row, Some(200)), row);
+        assert_eq!(fold(row, None), row);
+        assert_eq!(fold("a bb ccc", Some(4)), "a bb\n ccc");
     }
 
     #[test]

@@ -60,6 +60,7 @@ pub(crate) fn run(args: &cli::UpdateTemplate, dry_run: bool, ui: &Ui) -> Result<
     let shown = path.strip_prefix(&catalog.root).unwrap_or(&path);
     let images = usable(found, shown, ui)?;
     let missing = warn_of_missing(&images, &catalog, ui);
+    let images = only(images, &args.only, shown)?;
 
     let release = release::choose(args, &catalog, &path, ui)?;
     announce(&release, args, shown, ui);
@@ -123,6 +124,24 @@ fn usable(found: Found, shown: &Path, ui: &Ui) -> Result<Vec<Image>> {
         ));
     }
     Ok(found.images)
+}
+
+/// Those of the images that are to be pinned.
+fn only(mut images: Vec<Image>, services: &[String], shown: &Path) -> Result<Vec<Image>> {
+    if services.is_empty() {
+        return Ok(images);
+    }
+    let is_missing = |service: &&String| !images.iter().any(|image| image.service == **service);
+    let missing: Vec<&str> = services.iter().filter(is_missing).map(String::as_str).collect();
+    if !missing.is_empty() {
+        let there: Vec<&str> = images.iter().map(|image| image.service.as_str()).collect();
+        return Err(Exit::Refused.stop(
+            format!("{} has no image of {}", shown.display(), missing.join(", ")),
+            format!("--only takes services of the template: {}", there.join(", ")),
+        ));
+    }
+    images.retain(|image| services.contains(&image.service));
+    Ok(images)
 }
 
 /// The services of which the template has no image.

@@ -164,6 +164,7 @@ pub(crate) fn interfere(world: &mut World, name: &str) -> Result<Value, Refusal>
 struct ServiceSettings {
     desired: Option<u64>,
     protect_seconds: Option<u64>,
+    interrupt: Option<usize>,
 }
 
 fn set_service(world: &mut World, name: &str, wanted: &ServiceSettings) -> Result<Value, Refusal> {
@@ -172,6 +173,9 @@ fn set_service(world: &mut World, name: &str, wanted: &ServiceSettings) -> Resul
     }
     if let Some(seconds) = wanted.protect_seconds {
         ecs::provision::protect(world, name, Duration::from_secs(seconds))?;
+    }
+    if let Some(count) = wanted.interrupt {
+        ecs::provision::interrupt(world, name, count)?;
     }
     Ok(json!({}))
 }

@@ -160,6 +160,13 @@ impl Simulator {
         ecs::provision::protect(&mut world, service, time)
     }
 
+    /// So many running tasks of a service lose their Spot capacity.
+    pub fn interrupt(&self, service: &str, count: usize) -> Result<(), String> {
+        let mut world = self.world();
+        world.catch_up();
+        ecs::provision::interrupt(&mut world, service, count)
+    }
+
     pub fn set_pace(&self, pace: Pace) {
         self.world().clock.set_pace(pace);
     }

@@ -22,12 +22,21 @@ fn layouts_sboms_and_manifest_are_written() {
     let manifest = read_json(&folder.join(format!("release-{}.json", workspace.tag())));
     assert_eq!(manifest["commit"], workspace.git(&["rev-parse", "HEAD"]));
     assert_eq!((&manifest["published"], &manifest["dirty"]), (&false.into(), &false.into()));
+    let page = fs::read_to_string(folder.join(format!("release-{}.html", workspace.tag()))).unwrap();
+    for text in SERVICES.iter().copied().chain([manifest["commit"].as_str().unwrap(), &workspace.tag()]) {
+        assert!(page.contains(text), "{text} is not in {page}");
+    }
     for (service, image) in SERVICES.iter().zip(manifest["images"].as_array().unwrap()) {
         assert_eq!(image["service"], *service);
         assert_eq!(image["reference"], format!("docker.io/aptrust/{service}:{}", workspace.tag()));
         let platform = &image["platforms"][0];
         let sbom = read_json(&folder.join(format!("{service}-amd64.cdx.json")));
         assert_eq!(sbom["metadata"]["component"]["hashes"][0]["content"], platform["executable_sha256"]);
+        let statement = read_json(&folder.join(format!("{service}-amd64.intoto.json")));
+        assert_eq!(statement["subject"][0]["digest"]["sha256"], platform["executable_sha256"]);
+        let made = &statement["predicate"]["buildDefinition"];
+        assert_eq!(made["resolvedDependencies"][0]["digest"]["gitCommit"], manifest["commit"]);
+        assert_eq!(made["internalParameters"]["rustc"], manifest["builds"][0]["rustc"]);
         if run(Command::new("docker").arg("info")).code == Some(0) {
             let load = format!("tar -C {} -cf - . | docker load --quiet", folder.join(service).display());
             let loaded = run(Command::new("sh").args(["-c", &load])).succeeds().stdout;

@@ -1,6 +1,6 @@
 //! The real services through the whole train, once: built, pushed to a registry, run as what they are in production.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -54,6 +54,34 @@ fn every_bill_of_materials_follows_the_schema_of_cyclonedx() {
         );
     }
     assert!(!validator.is_valid(&serde_json::json!({ "bomFormat": "CycloneDX" })), "the schema refuses what is none");
+}
+
+/// What panics in an executable names the file that it is in, with the package's version: none of a package that is not listed.
+#[test]
+fn a_bill_of_materials_has_all_that_the_executable_betrays_and_not_all_of_the_17() {
+    let target = released().0.ancestors().nth(3).unwrap();
+    let triple = released().1["builds"][0]["target"].as_str().unwrap();
+    let mut counts = BTreeMap::new();
+    for image in images() {
+        let service = image["service"].as_str().unwrap();
+        let sbom = read_json(&released().0.join(format!("{service}-amd64.cdx.json")));
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let components = sbom["components"].as_array().unwrap().iter();
+        let listed: BTreeSet<String> =
+            components.map(|one| format!("{}-{}", text(&one["name"]), text(&one["version"]))).collect();
+        let executable = std::fs::read(target.join(triple).join("dist").join(service)).unwrap();
+        let betrayed = betrayed(&String::from_utf8_lossy(&executable));
+        assert!(betrayed.len() > 10, "{service} betrays {betrayed:?}");
+        assert_eq!(betrayed.difference(&listed).collect::<Vec<_>>(), Vec::<&String>::new(), "{service}");
+        counts.insert(service, listed.len());
+    }
+    assert!(counts["apt_queue"] < counts["ingest_format_identifier"], "{counts:?}");
+}
+
+/// The packages in paths such as `/cargo/registry/src/<index>/tokio-1.0.0/src/…`.
+fn betrayed(text: &str) -> BTreeSet<String> {
+    let paths = text.split("/cargo/registry/src/").skip(1);
+    paths.filter_map(|path| path.split('/').nth(1)).map(str::to_owned).collect()
 }
 
 #[test]

@@ -55,6 +55,19 @@ fn e6_11_a_hand_edit_elsewhere_survives_and_is_in_the_diff() {
 }
 
 #[test]
+fn one_service_is_pinned_and_the_others_stay() {
+    let workspace = workspace(TEMPLATE);
+    manifest(&workspace, |_| {});
+    update(&workspace, &["--offline", "--only", "beta", "delta"]).fails(3, "has no image of delta");
+    let ran = update(&workspace, &["--offline", "--only", "beta"]).succeeds();
+    assert_eq!(ran.stdout, format!("beta:multi  ->  beta@{}\n", digest("beta")));
+    let pin = |service: &str| if service == "beta" { format!("@{}", digest("beta")) } else { ":multi".to_owned() };
+    assert_eq!(text(&workspace), with_pins(pin));
+    update(&workspace, &["--offline", "--check", "--only", "beta"]).succeeds();
+    update(&workspace, &["--offline", "--check"]).fails(3, "2 of its 3 images are not those of");
+}
+
+#[test]
 fn the_newest_release_that_no_image_has_left_behind_is_taken() {
     let workspace = workspace(TEMPLATE);
     let first = workspace.tag();

@@ -34,6 +34,10 @@ pub(crate) struct Aws<'a> {
     pub(crate) credentials_end: Option<std::time::SystemTime>,
     pub(crate) timing: Timing,
     ui: &'a Ui,
+    /// Whom it talks to, in words.
+    place: String,
+    /// Somebody answered already.
+    answered: Cell<bool>,
     pace: RefCell<Pace>,
     last: Cell<Option<Instant>>,
     deadline: Cell<Instant>,
@@ -95,8 +99,11 @@ impl<'a> Aws<'a> {
             scheduler: aws_sdk_scheduler::Client::new(&config),
             ssm: aws_sdk_ssm::Client::new(&config),
             sts: aws_sdk_sts::Client::new(&config),
+            place: std::env::var("AWS_ENDPOINT_URL")
+                .map_or_else(|_| format!("AWS in {region}"), |url| format!("AWS at {url}")),
             region,
             credentials_end: credentials_end(&config).await,
+            answered: Cell::new(false),
             timing: reach.timing,
             ui,
             pace: RefCell::new(Pace::new(reach.timing)),
@@ -141,6 +148,7 @@ impl<'a> Aws<'a> {
             self.keep_pace(what).await?;
             let trouble = match call().await {
                 Ok(answer) => {
+                    self.answered.set(true);
                     self.pace.borrow_mut().went_through();
                     if lost.is_some() {
                         self.ui.say("  contact with AWS is back");
@@ -157,11 +165,14 @@ impl<'a> Aws<'a> {
                 }
                 Kind::Lost => {
                     let since = *lost.get_or_insert_with(|| {
-                        self.ui.say(&format!("  no contact with AWS ({}): trying again", trouble.message));
+                        self.ui.say(&format!("  no contact with {} ({}): trying again", self.place, trouble.message));
                         Instant::now()
                     });
-                    if since.elapsed() > self.timing.patience() {
-                        return Err(trouble);
+                    // Where nothing ever answered, the address is wrong rather than the line down.
+                    let patience =
+                        if self.answered.get() { self.timing.patience() } else { self.timing.first_contact() };
+                    if since.elapsed() > patience {
+                        return Err(Trouble { message: format!("{} ({})", trouble.message, self.place), ..trouble });
                     }
                     self.pause(self.timing.poll).await;
                 }

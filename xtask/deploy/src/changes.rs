@@ -143,6 +143,8 @@ pub(crate) struct Roll {
     pub(crate) new_image: String,
     /// Differences besides the image, for people; empty: only the image.
     pub(crate) others: Vec<String>,
+    /// Settings that it had and gets no longer.
+    pub(crate) removed_settings: BTreeSet<String>,
 }
 
 /// The executables whose task definition, service or schedule changes. `old` and `new` are what the templates say.
@@ -162,6 +164,7 @@ pub(crate) fn rolls(changes: &[Change], old: &Side<'_>, new: &Side<'_>) -> Vec<R
                 old_image: before.map(|before| before.image.reference.clone()),
                 new_image: workload.image.reference.clone(),
                 others: before.map_or_else(|| vec!["new".to_owned()], |before| differences(before, old, workload, new)),
+                removed_settings: before.map(|before| &before.secrets - &workload.secrets).unwrap_or_default(),
             }
         })
         .collect()

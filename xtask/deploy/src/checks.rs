@@ -1,8 +1,8 @@
 //! Everything that is checked before a change set is made: the checkout, the release and its tests, the stack, and what the
 //! template needs of the account. Only calls that read.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use aws_sdk_cloudformation::types::StackStatus;
@@ -14,13 +14,13 @@ use xtask::git::Checkout;
 use crate::gate::{self, Tests};
 use crate::images;
 use crate::parameters::Plan;
-use crate::release::{self, Release};
+use crate::release::{self, Origin, Release};
 use crate::session::{self, Session};
 use crate::stack::{self, Stack};
 use crate::state::{self, Before};
 use crate::template::Template;
 use crate::template::evaluate::Scope;
-use crate::template::facts::{Facts, Pin, Runner};
+use crate::template::facts::{Facts, Pin, Runner, Workload};
 
 /// What stands against a deployment although a preview of it is possible.
 #[derive(Debug, Default)]
@@ -48,85 +48,102 @@ pub(crate) fn tree(session: &Session<'_>, objections: &mut Objections) -> Result
     Ok(())
 }
 
-/// Every executable is in the template, pinned.
-pub(crate) fn pins(session: &Session<'_>, facts: &Facts, objections: &mut Objections) {
+/// Every executable is in the template, pinned and run. Where other images are asked for, what the template lacks is only told.
+pub(crate) fn pins(session: &Session<'_>, checks: &Checks, facts: &Facts, objections: &mut Objections) {
     let there: BTreeSet<&str> = facts.workloads.iter().map(|workload| workload.executable.as_str()).collect();
     let missing: Vec<&str> =
         session.catalog.services.iter().map(String::as_str).filter(|name| !there.contains(name)).collect();
-    if !missing.is_empty() {
-        objections.0.push(format!("the template does not have {}", missing.join(", ")));
+    let of = |wanted: fn(&Workload) -> bool| -> Vec<&str> {
+        let found = facts.workloads.iter().filter(|workload| wanted(workload));
+        found.map(|workload| workload.executable.as_str()).collect()
+    };
+    let (open, idle) =
+        (of(|workload| workload.image.pin == Pin::Nothing), of(|workload| workload.runner == Runner::Nothing));
+    let lacks = [(missing, "the template does not have"), (idle, "no service and no schedule of the template runs")];
+    for (names, what) in lacks.iter().filter(|(names, _)| !names.is_empty()) {
+        let text = format!("{what} {}", names.join(", "));
+        if checks.other_images.is_some() {
+            session.ui.warn(&text);
+        } else {
+            objections.0.push(text);
+        }
     }
-    let open = facts.workloads.iter().filter(|workload| workload.image.pin == Pin::Nothing);
-    let open: Vec<&str> = open.map(|workload| workload.executable.as_str()).collect();
     if !open.is_empty() {
         objections.0.push(format!("not pinned: {}; cargo xtask update-template does that", open.join(", ")));
     }
-    let idle: Vec<&str> = facts
-        .workloads
-        .iter()
-        .filter(|workload| workload.runner == Runner::Nothing)
-        .map(|workload| workload.executable.as_str())
-        .collect();
-    if !idle.is_empty() {
-        objections.0.push(format!("no service and no schedule of the template runs {}", idle.join(", ")));
-    }
 }
 
-/// The one release that all images are of: by its manifest, else by the tag that they share in ECR.
-pub(crate) async fn release(
-    session: &Session<'_>,
-    facts: &Facts,
-    from: Option<&Path>,
-    objections: &mut Objections,
-) -> Result<Option<Release>> {
-    let mut found = release::find(&facts.workloads, from, &session.catalog.target.join("xtask/release"))?;
-    if let Some(release) = &found {
-        let strange = release.foreign(&facts.workloads);
-        if !strange.is_empty() {
-            objections.0.push(format!("not of release {}: {}", release.tag, strange.join(", ")));
-        }
-    } else if let Some(tag) = release::common_tag(&images::tags(&session.aws, &facts.workloads).await?) {
-        found = Some(Release {
-            commit: tag.split(['-', '_']).next().unwrap_or_default().to_owned(),
-            dirty: tag.contains("-dirty"),
-            unfinished: tag.ends_with("-unfinished"),
-            tag,
-            known_from: "the registry's tags".to_owned(),
-            images: BTreeMap::new(),
-        });
+/// Where the images of these workloads come from: by the manifests, else by the tags that they have in ECR.
+pub(crate) async fn origin(session: &Session<'_>, workloads: &[Workload], from: &[PathBuf]) -> Result<Origin> {
+    let mut known = release::known(from, &session.catalog.target.join("xtask/release"))?;
+    let origin = Origin::of(workloads, &known);
+    if !from.is_empty() || origin.others.is_empty() {
+        return Ok(origin);
     }
-    match &found {
-        None => objections.0.push(
-            "the template's images are not those of one complete release: no manifest below target/xtask/release has them all, and \
-             in the registry they share no tag; run update-template, or name the manifest with --from"
-                .to_owned(),
-        ),
-        Some(release) if session.environment != Environment::Staging => {
-            for (mark, word) in [(release.dirty, "a tree that was not clean"), (release.unfinished, "unfinished executables")] {
-                if mark {
-                    objections.0.push(format!("release {} is of {word}; that is for staging only", release.tag));
-                }
+    let open = workloads.iter().filter(|workload| origin.others.contains_key(&workload.executable));
+    match images::tags(&session.aws, open).await {
+        Ok(tags) => known.extend(release::tagged(workloads, &tags)),
+        Err(trouble) => session.ui.warn(&format!("the registry's tags are not known: {trouble}")),
+    }
+    Ok(Origin::of(workloads, &known))
+}
+
+/// All images are of one complete release that may come here, or somebody asks for others with a reason.
+pub(crate) fn release(session: &Session<'_>, checks: &Checks, origin: &Origin, objections: &mut Objections) {
+    match (origin.whole(), &checks.other_images) {
+        (Some(_), None) => {}
+        (Some(release), Some(_)) => {
+            session.ui.warn(&format!("--other-images is not needed: all images are of {}", release.tag));
+        }
+        (None, Some(reason)) => session
+            .ui
+            .warn(&format!("these images are not those of one complete release: {} ({reason})", origin.text())),
+        (None, None) => objections.0.push(format!(
+            "the template's images are not those of one complete release: {}; run update-template, name the manifests with \
+             --from, or deploy them as they are with --other-images <reason>",
+            origin.text()
+        )),
+    }
+    for release in origin.releases.iter().filter(|_| session.environment != Environment::Staging) {
+        for (mark, word) in
+            [(release.dirty, "a tree that was not clean"), (release.unfinished, "unfinished executables")]
+        {
+            if mark {
+                objections.0.push(format!("release {} is of {word}; that is for staging only", release.tag));
             }
         }
-        Some(_) => {}
     }
-    Ok(found)
 }
 
-/// The tests of the release's commit.
+/// The tests of each release that something moves to; of one that runs already they were asked for when it came.
 pub(crate) fn tests(
     session: &Session<'_>,
     checks: &Checks,
-    release: Option<&Release>,
+    origin: &Origin,
+    moved: &BTreeSet<&str>,
     objections: &mut Objections,
 ) -> Option<Tests> {
-    let default = session.catalog.target.join("xtask/test-all/test-report.json");
-    let commit = release.map(|release| release.commit.as_str()).unwrap_or_default();
-    match (
-        gate::check(checks.report.as_deref().unwrap_or(&default), commit, session.environment),
-        &checks.skip_test_gate,
-    ) {
-        (Ok(tests), _) => Some(tests),
+    let comes = |release: &&Release| {
+        origin.whole().is_some() || release.executables.iter().any(|executable| moved.contains(executable.as_str()))
+    };
+    let coming: Vec<&Release> = origin.releases.iter().filter(comes).collect();
+    // What is of no release has no tests here: the reason stands for them.
+    if let (true, Some(reason)) = (coming.is_empty(), &checks.other_images) {
+        return Some(Tests::Skipped(reason.clone()));
+    }
+    let usual = [session.catalog.target.join("xtask/test-all/test-report.json")];
+    let reports = if checks.report.is_empty() { &usual[..] } else { &checks.report };
+    let outcome: Result<Vec<String>, String> = coming
+        .iter()
+        .map(|release| {
+            let found = gate::check(reports, &release.commit, session.environment)?;
+            Ok(if coming.len() == 1 { found } else { format!("{}: {found}", release.tag) })
+        })
+        .collect();
+    match (outcome, &checks.skip_test_gate) {
+        (Ok(found), _) if !found.is_empty() => Some(Tests::Passed(found.join("; "))),
+        (Ok(_), None) => None,
+        (Ok(_), Some(reason)) => Some(Tests::Skipped(reason.clone())),
         (Err(why), Some(reason)) => {
             if session.environment == Environment::Prod && checks.confirm.is_none() {
                 objections.0.push("--skip-test-gate needs --confirm for prod".to_owned());

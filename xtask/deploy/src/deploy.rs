@@ -20,12 +20,13 @@ use crate::parameters;
 use crate::preview::Preview;
 use crate::record::{ChangeSetRecord, Record, SCHEMA, TemplateRecord, now};
 use crate::recover;
-use crate::release;
+use crate::release::{self, Origin};
+use crate::removals;
 use crate::session::Session;
 use crate::stack;
 use crate::steps::{
-    archive, body, confirm_parse, confirm_run, description, execution_standing, live_state, make, parameter_file,
-    prepared_set, purpose, set_plan, set_template, still_as_it_was, unusable,
+    archive, body, confirm_parse, confirm_run, description, execution_standing, keep_what_runs, live_state, make,
+    parameter_file, prepared_set, purpose, set_plan, set_template, still_as_it_was, unusable,
 };
 use crate::template::Template;
 use crate::template::evaluate::Scope;
@@ -63,7 +64,7 @@ pub(crate) async fn run(args: &Deploy, session: &Session<'_>, interrupts: &mut I
         checks: &args.checks,
         note: args.note.as_deref(),
         template,
-        from: args.from.as_deref(),
+        from: &args.from,
         evidence: None,
         creation: args.parameters.as_deref().map(parameter_file).transpose()?,
     };
@@ -151,17 +152,34 @@ async fn prepare(session: &Session<'_>, job: &Job<'_>, leftovers: &Leftovers) ->
         ui.say(&format!("  parameter {note}"));
     }
 
-    checks::pins(session, &facts, &mut objections);
-    let (release, tests) = if let Some((release, tests)) = &job.evidence {
-        (Some(release.clone()), Some(tests.clone()))
-    } else {
-        let release = checks::release(session, &facts, job.from, &mut objections).await?;
-        let tests = checks::tests(session, checks, release.as_ref(), &mut objections);
-        (release, tests)
+    let old = match stack {
+        Some(stack) => Some((stack::template(&session.aws, &stack.id).await?, stack)),
+        None => None,
     };
-    if let (Some(release), Some(tests)) = (&release, &tests) {
-        ui.say(&format!("  release {} ({}); tests: {}", release.tag, release.known_from, tests.text()));
+    let old_facts = old.as_ref().map(|(template, stack)| {
+        let scope =
+            Scope { template, parameters: &stack.parameters, account: &caller.account, region: &session.aws.region };
+        (scope, Facts::of(&scope, &session.catalog.services))
+    });
+    let old_side = old_facts.as_ref().map(|(scope, facts)| Side { scope: *scope, facts });
+
+    let (origin, tests) = if let Some((origin, tests)) = &job.evidence {
+        (origin.clone(), Some(tests.clone()))
+    } else {
+        checks::pins(session, checks, &facts, &mut objections);
+        let origin = checks::origin(session, &facts.workloads, job.from).await?;
+        checks::release(session, checks, &origin, &mut objections);
+        let moved = facts.moved(old_side.as_ref().map(|side| side.facts));
+        let tests = checks::tests(session, checks, &origin, &moved, &mut objections);
+        (origin, tests)
+    };
+    if let Some(tests) = &tests {
+        let known_from = origin.whole().map(|release| format!(" ({})", release.known_from)).unwrap_or_default();
+        ui.say(&format!("  release {}{known_from}; tests: {}", origin.name(&template.sha256), tests.text()));
     }
+    let stack_name = session.stack_name();
+    let listed = checks.approve_removals.as_deref().map(|path| removals::read(path, &stack_name, &template.sha256));
+    let listed = listed.transpose()?.unwrap_or_default();
     problems.extend(parameters::limits(&facts));
     let capabilities = checks::capabilities(session, checks, &template, stack, &mut problems);
     checks::foreign_regions(session, &template, &mut problems);
@@ -191,7 +209,7 @@ async fn prepare(session: &Session<'_>, job: &Job<'_>, leftovers: &Leftovers) ->
     }
 
     let archive = archive(session, checks, &caller);
-    let tag = release.as_ref().map_or("unknown", |release| release.tag.as_str()).to_owned();
+    let tag = origin.name(&template.sha256);
     let key = archive.as_ref().map(|archive| archive.key(&tag, &template.sha256));
     let set = if let Some(set) = given {
         set
@@ -199,10 +217,10 @@ async fn prepare(session: &Session<'_>, job: &Job<'_>, leftovers: &Leftovers) ->
         let body = body(&template, archive.as_ref(), key.as_deref()).await?;
         confirm_parse(session, &template, &body, &capabilities).await?;
         let order = Order {
-            stack: &session.stack_name(),
+            stack: &stack_name,
             name: change_set::name(purpose(&job.mode), &tag, &template.sha256, &plan),
             run: ui.run_id(),
-            description: description(&tag, release.as_ref(), job.note, &caller),
+            description: description(&origin, job.note, &caller),
             kind: if stack.is_some() { Kind::Update } else { Kind::Create },
             body,
             plan: &plan,
@@ -222,26 +240,21 @@ async fn prepare(session: &Session<'_>, job: &Job<'_>, leftovers: &Leftovers) ->
         return Err(unusable(session, &set).await);
     }
 
-    let old = match stack {
-        Some(stack) => Some((stack::template(&session.aws, &stack.id).await?, stack)),
-        None => None,
-    };
-    let old_facts = old.as_ref().map(|(template, stack)| {
-        let scope =
-            Scope { template, parameters: &stack.parameters, account: &caller.account, region: &session.aws.region };
-        (scope, Facts::of(&scope, &session.catalog.services))
-    });
-    let old_side = old_facts.as_ref().map(|(scope, facts)| Side { scope: *scope, facts });
     let preview = Preview::of(&set, old_side.as_ref(), &Side { scope, facts: &facts });
     preview.show(session);
-    let old_release = old_facts.as_ref().and_then(|(_, facts)| {
-        release::find(&facts.workloads, None, &session.catalog.target.join("xtask/release")).ok().flatten()
-    });
-    Preview::show_commits(session, old_release.as_ref(), release.as_ref());
+    if let Some(old) = &old_side {
+        let known = release::known(&[], &session.catalog.target.join("xtask/release"))?;
+        preview.show_commits(session, &Origin::of(&old.facts.workloads, &known), &origin);
+    }
     preview.record(session, &set);
     ui.result("change_set", json!({ "name": set.name, "id": set.id }));
 
-    let unapproved = preview.unapproved(checks);
+    let unapproved = preview.unapproved(checks, &listed);
+    if !unapproved.is_empty() && preview.removed().next().is_some() {
+        let folder = session.catalog.target.join("xtask/deploy");
+        let path = removals::write(&folder, &stack_name, &template.sha256, preview.removed())?;
+        ui.say(&format!("all that is removed is listed in {0}: read it, then --approve-removals {0}", path.display()));
+    }
     if job.mode == Mode::Preview {
         objections.0.extend(unapproved);
         objections.refuse()?;
@@ -253,14 +266,17 @@ async fn prepare(session: &Session<'_>, job: &Job<'_>, leftovers: &Leftovers) ->
         ui.answer(&format!("prepared: cargo xtask deploy {} --execute {}", session.environment, set.name));
         return Ok(Prepared::Done(Exit::Done));
     }
-    confirm_run(session, checks, &caller, &tag, tests.as_ref(), &preview).await?;
+    confirm_run(session, checks, &caller, &origin, tests.as_ref(), &preview).await?;
     session.aws.begin_phase(session.limit);
     still_as_it_was(session, &set, stack).await?;
+    if let (Some(side), Some(stack)) = (&old_side, stack) {
+        keep_what_runs(session, archive.as_ref(), &caller, stack, side).await?;
+    }
     let events = stack::baseline(&session.aws, &set.stack_id).await.map_err(Trouble::stop)?;
     leftovers.keep();
 
     let mut digests = found.digests;
-    for (executable, more) in release.iter().flat_map(|release| &release.images) {
+    for (executable, more) in origin.releases.iter().flat_map(|release| &release.images) {
         digests.entry(executable.clone()).or_default().extend(more.iter().cloned());
     }
     let record = Record {
@@ -274,7 +290,8 @@ async fn prepare(session: &Session<'_>, job: &Job<'_>, leftovers: &Leftovers) ->
         region: session.aws.region.clone(),
         stack: set.stack_id.clone(),
         note: job.note.map(str::to_owned),
-        release,
+        origin,
+        other_images: checks.other_images.clone(),
         tests,
         not_in_demo: checks.not_in_demo.clone(),
         template: TemplateRecord {

@@ -42,12 +42,12 @@ pub(crate) async fn execute_and_watch(
     let mut watch = Watch::of_request(&set.stack_id, change_set::token(&set.id), events, observer, changed)
         .expecting(set.changes.len())
         .aborting_after(job.checks.abort_after);
-    let commit = record.release.as_ref().map(|release| release.commit.clone());
+    let origin = record.origin.clone();
     let target = Target {
         stack_id: &set.stack_id,
         facts: &facts,
         digests: &digests,
-        commit: commit.as_deref(),
+        origin: Some(&origin),
         change_set: Some(&set.id),
         template: &template,
     };

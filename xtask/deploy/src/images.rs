@@ -71,13 +71,14 @@ pub(crate) async fn look_up(aws: &Aws<'_>, workloads: &[Workload]) -> anyhow::Re
     Ok(found)
 }
 
-/// The tags that ECR knows for the digest of each workload's image.
-pub(crate) async fn tags(aws: &Aws<'_>, workloads: &[Workload]) -> anyhow::Result<Vec<BTreeSet<String>>> {
-    let mut all = Vec::new();
+/// The tags that ECR knows for the digest of each image, by executable; of an image that it has not there are none.
+pub(crate) async fn tags<'a>(
+    aws: &Aws<'_>,
+    workloads: impl Iterator<Item = &'a Workload>,
+) -> Result<BTreeMap<String, BTreeSet<String>>, Trouble> {
+    let mut all = BTreeMap::new();
     for workload in workloads {
-        let (Some(place), Pin::Digest(digest)) = (place(&workload.image), &workload.image.pin) else {
-            return Ok(Vec::new());
-        };
+        let (Some(place), Pin::Digest(digest)) = (place(&workload.image), &workload.image.pin) else { continue };
         let id = ImageIdentifier::builder().image_digest(digest).build();
         let answer = aws
             .attempt("asking ECR for the tags of an image", async || {
@@ -90,20 +91,14 @@ pub(crate) async fn tags(aws: &Aws<'_>, workloads: &[Workload]) -> anyhow::Resul
                     .await
             })
             .await;
-        match answer {
-            Ok(answer) => {
-                all.push(
-                    answer
-                        .image_details()
-                        .iter()
-                        .flat_map(aws_sdk_ecr::types::ImageDetail::image_tags)
-                        .cloned()
-                        .collect(),
-                );
-            }
-            Err(trouble) if trouble.is_missing() => return Ok(Vec::new()),
-            Err(trouble) => return Err(trouble.stop()),
-        }
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(trouble) if trouble.is_missing() => continue,
+            Err(trouble) => return Err(trouble),
+        };
+        let details = answer.image_details().iter();
+        let tags = details.flat_map(aws_sdk_ecr::types::ImageDetail::image_tags).cloned().collect();
+        all.insert(workload.executable.clone(), tags);
     }
     Ok(all)
 }

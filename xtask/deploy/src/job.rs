@@ -1,7 +1,7 @@
 //! What is to be deployed, and what is there when nothing but the execution is missing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::PathBuf;
 
 use xtask::cli::deploy::Checks;
 
@@ -10,7 +10,7 @@ use crate::events::Events;
 use crate::gate::Tests;
 use crate::observe::Observer;
 use crate::record::Record;
-use crate::release::Release;
+use crate::release::Origin;
 use crate::template::Template;
 use crate::template::facts::Facts;
 
@@ -23,9 +23,9 @@ pub(crate) struct Job<'a> {
     pub(crate) note: Option<&'a str>,
     /// Text and source of the template; none if the change set brings it.
     pub(crate) template: Option<(String, String)>,
-    pub(crate) from: Option<&'a Path>,
+    pub(crate) from: &'a [PathBuf],
     /// What the archive knows of a template that ran before.
-    pub(crate) evidence: Option<(Release, Tests)>,
+    pub(crate) evidence: Option<(Origin, Tests)>,
     /// Values for a creation.
     pub(crate) creation: Option<BTreeMap<String, String>>,
 }

@@ -27,6 +27,7 @@ mod preview;
 mod record;
 mod recover;
 mod release;
+mod removals;
 mod rollback;
 mod session;
 mod stack;

@@ -30,6 +30,11 @@ impl Timing {
         self.poll * 45
     }
 
+    /// How long the first answer may take: half a minute at the default.
+    pub(crate) fn first_contact(self) -> Duration {
+        self.poll * 8
+    }
+
     /// How long a change set may take to be made: five minutes at the default.
     pub(crate) fn change_set(self) -> Duration {
         self.poll * 75

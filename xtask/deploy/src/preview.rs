@@ -1,6 +1,6 @@
 //! The change set for people: which services only change their image, what else changes, and in red what needs an approval.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 use xtask::cli::deploy::Checks;
@@ -9,7 +9,7 @@ use xtask::ui::{Paint, table};
 
 use crate::change_set::ChangeSet;
 use crate::changes::{Change, Class, Danger, Roll, Side, classify, rolls};
-use crate::release::Release;
+use crate::release::Origin;
 use crate::session::Session;
 use crate::template::facts::Image;
 
@@ -47,15 +47,19 @@ impl Preview {
         })
     }
 
-    /// What is dangerous and not approved by name, with the flag that would.
-    pub(crate) fn unapproved(&self, checks: &Checks) -> Vec<String> {
+    pub(crate) fn removed(&self) -> impl Iterator<Item = &Change> {
+        self.dangers().filter(|(_, danger)| **danger == Danger::Removed).map(|(change, _)| change)
+    }
+
+    /// What is dangerous and not approved, with the flag that would. `listed` are the removals of a list that was read.
+    pub(crate) fn unapproved(&self, checks: &Checks, listed: &BTreeSet<String>) -> Vec<String> {
         let open = self.dangers().filter_map(|(change, danger)| {
             let id = &change.logical_id;
             let (flag, approved) = match danger {
-                Danger::Removed => ("--allow-removal", &checks.allow_removal),
-                _ => ("--allow-replacement", &checks.allow_replacement),
+                Danger::Removed => ("--allow-removal", checks.allow_removal.contains(id) || listed.contains(id)),
+                _ => ("--allow-replacement", checks.allow_replacement.contains(id)),
             };
-            (!approved.contains(id)).then(|| format!("{id} ({}) {}: {flag} {id}", change.kind, danger.text()))
+            (!approved).then(|| format!("{id} ({}) {}: {flag} {id}", change.kind, danger.text()))
         });
         open.collect()
     }
@@ -95,6 +99,7 @@ impl Preview {
             "Services that change otherwise",
             self.rolls.iter().filter(|roll| !roll.others.is_empty()).map(row).collect(),
         );
+        group("Settings that a service gets no longer", self.removed_settings());
         group("Other changes", by_kind(self.of_class(|class| *class == Class::Notable)));
         let red = |text: String| ui.paint(Paint::Red, &text);
         let dangers: Vec<Vec<String>> = self
@@ -108,18 +113,38 @@ impl Preview {
         group(&red("Replaced or removed".to_owned()), dangers);
     }
 
-    /// The commits between what ran and what comes, where git knows both.
-    pub(crate) fn show_commits(session: &Session<'_>, old: Option<&Release>, new: Option<&Release>) {
-        let (Some(old), Some(new)) = (old, new) else { return };
-        if old.commit == new.commit {
-            return;
+    /// Each setting with the services that lose it.
+    fn removed_settings(&self) -> Vec<Vec<String>> {
+        let mut losers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for roll in &self.rolls {
+            for name in &roll.removed_settings {
+                losers.entry(name).or_default().push(&roll.executable);
+            }
         }
-        let lines = git::one_liners(&session.catalog.root, &old.commit, &new.commit, MOST_COMMITS);
-        if lines.is_empty() {
-            return;
+        let from = |names: Vec<&str>| match names.len() {
+            0..=4 => names.join(", "),
+            count => format!("{count} services"),
+        };
+        losers.into_iter().map(|(name, names)| vec![format!("  {name}"), from(names)]).collect()
+    }
+
+    /// The commits between what each changed image was and what it becomes, where git knows both.
+    pub(crate) fn show_commits(&self, session: &Session<'_>, old: &Origin, new: &Origin) {
+        let mut shown = BTreeSet::new();
+        for roll in &self.rolls {
+            let (Some(old), Some(new)) = (old.release(&roll.executable), new.release(&roll.executable)) else {
+                continue;
+            };
+            if old.commit == new.commit || !shown.insert((&old.commit, &new.commit)) {
+                continue;
+            }
+            let lines = git::one_liners(&session.catalog.root, &old.commit, &new.commit, MOST_COMMITS);
+            if lines.is_empty() {
+                continue;
+            }
+            session.ui.answer(&format!("Commits from {} to {}", old.tag, new.tag));
+            session.ui.answer(&lines.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n"));
         }
-        session.ui.answer(&format!("Commits from {} to {}", old.tag, new.tag));
-        session.ui.answer(&lines.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n"));
     }
 
     /// The whole list, for machines.

@@ -12,12 +12,12 @@ use crate::changes::{Change, Roll};
 use crate::events::Event;
 use crate::gate::Tests;
 use crate::parameters::Choice;
-use crate::release::Release;
+use crate::release::Origin;
 use crate::session::Session;
 use crate::verdict::{SeenTask, Verdict};
 
 /// Raised when a field changes its meaning or goes.
-pub(crate) const SCHEMA: &str = "preserv-deployment/1";
+pub(crate) const SCHEMA: &str = "preserv-deployment/2";
 
 /// Who did what, when, with what outcome. It holds roles, no credentials, and no values of settings.
 #[derive(Debug, Default, Serialize)]
@@ -33,7 +33,9 @@ pub(crate) struct Record {
     pub(crate) region: String,
     pub(crate) stack: String,
     pub(crate) note: Option<String>,
-    pub(crate) release: Option<Release>,
+    pub(crate) origin: Origin,
+    /// Why images were deployed that are not those of one complete release.
+    pub(crate) other_images: Option<String>,
     pub(crate) tests: Option<Tests>,
     pub(crate) not_in_demo: Option<String>,
     pub(crate) template: TemplateRecord,
@@ -95,7 +97,7 @@ pub(crate) struct Outcome {
 /// What rollback reads of a record in the archive.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Evidence {
-    pub(crate) release: Option<Release>,
+    pub(crate) origin: Option<Origin>,
     pub(crate) tests: Option<Tests>,
 }
 

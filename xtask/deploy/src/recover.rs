@@ -135,7 +135,7 @@ async fn follow(
         stack_id: &stack.id,
         facts: &facts,
         digests: &digests,
-        commit: None,
+        origin: None,
         change_set: None,
         template: &template,
     };

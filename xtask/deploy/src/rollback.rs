@@ -19,19 +19,20 @@ pub(crate) async fn run(args: &Rollback, session: &Session<'_>, interrupts: &mut
     let _lock = if session.dry_run || args.list { None } else { Some(session.lock()?) };
     let chosen = interrupts.guard(choose(args, session)).await?;
     let Some((entry, text, evidence)) = chosen else { return Ok(Exit::Done) };
-    session.ui.say(&format!("going back to {}, which ran at {}", entry.tag, entry.deployed));
-    let (Some(release), Some(tests)) = (evidence.release, evidence.tests) else {
+    let (Some(origin), Some(tests)) = (evidence.origin, evidence.tests) else {
         return Err(Exit::Refused
             .stop(format!("the record of {} does not say what was released", entry.tag), "choose another with --to"));
     };
+    let images = if origin.whole().is_some() { String::new() } else { format!(": {}", origin.text()) };
+    session.ui.say(&format!("going back to {}, which ran at {}{images}", entry.tag, entry.deployed));
     let job = Job {
         command: "rollback",
         mode: if args.preview { Mode::Preview } else { Mode::Whole },
         checks: &args.checks,
         note: Some("rollback"),
         template: Some((text, format!("the archived template of {}", entry.tag))),
-        from: None,
-        evidence: Some((release, tests)),
+        from: &[],
+        evidence: Some((origin, tests)),
         creation: None,
     };
     Box::pin(deploy::deploy(session, interrupts, &job)).await

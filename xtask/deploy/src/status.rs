@@ -7,26 +7,33 @@ use aws_sdk_applicationautoscaling::types::ServiceNamespace;
 use serde_json::json;
 use xtask::cli::deploy::Status;
 use xtask::exit::Exit;
+use xtask::page::{Page, Service, State};
 use xtask::ui::{Paint, table};
 
 use crate::aws::Trouble;
+use crate::checks;
 use crate::interrupt::Interrupts;
 use crate::live;
+use crate::record::now;
 use crate::recover::known;
-use crate::release;
+use crate::release::Origin;
 use crate::session::{Caller, Session};
 use crate::stack::{self, Physical};
 use crate::state::{self, Before};
 use crate::template::Template;
 use crate::template::evaluate::Scope;
-use crate::template::facts::{Facts, Runner, Workload, short_digest};
+use crate::template::facts::{Facts, Pin, Runner, Workload, short_digest};
 use crate::verdict::revision;
 
 pub(crate) async fn run(args: &Status, session: &Session<'_>, interrupts: &mut Interrupts) -> Result<Exit> {
     let caller = interrupts.guard(session.identify()).await?;
     loop {
         session.aws.begin_phase(session.limit);
-        interrupts.guard(show(session, &caller)).await?;
+        let page = interrupts.guard(show(session, &caller)).await?;
+        if let Some(path) = &args.html {
+            page.write(path)?;
+            session.ui.say(&format!("page: {}", path.display()));
+        }
         if !args.watch {
             return Ok(Exit::Done);
         }
@@ -47,7 +54,8 @@ struct Row {
     limits: String,
 }
 
-async fn show(session: &Session<'_>, caller: &Caller) -> Result<()> {
+/// Shows how things stand, and returns the same as a page.
+async fn show(session: &Session<'_>, caller: &Caller) -> Result<Page> {
     let ui = session.ui;
     let name = session.stack_name();
     let found = stack::describe(&session.aws, &name).await.map_err(Trouble::stop)?;
@@ -60,20 +68,26 @@ async fn show(session: &Session<'_>, caller: &Caller) -> Result<()> {
             "{name} {}: it was never created, there are only change sets for it",
             stack.status.as_str()
         ));
-        return Ok(());
+        return Ok(Page { title: format!("{name}: never created"), ..Page::default() });
     }
     let (_, facts) = known(session, &stack, caller).await?;
     let resources = stack::resources(&session.aws, &stack.id).await.map_err(Trouble::stop)?;
     let limits = limits(session, &facts).await?;
     let local = local_facts(session, &stack.parameters, caller);
-    let release = release::find(&facts.workloads, None, &session.catalog.target.join("xtask/release"))?;
-    let tag = release.as_ref().map(|release| format!(", release {}", release.tag)).unwrap_or_default();
+    let origin = checks::origin(session, &facts.workloads, &[]).await?;
+    let tag = match origin.whole() {
+        Some(release) => format!(", release {}", release.tag),
+        None if origin.releases.is_empty() => String::new(),
+        None => format!(", mixed: {}", origin.text()),
+    };
     let changed = stack.changed.as_ref().map(|time| format!(", changed {time}")).unwrap_or_default();
     ui.answer(&format!("{} {}{changed}{tag}", ui.paint(Paint::Bold, &name), stack.status.as_str()));
     if let Some(reason) = &stack.reason {
         ui.answer(&format!("  {reason}"));
     }
-    let mut rows = vec![["SERVICE", "TASKS", "IMAGE", "TEMPLATE", "DEPLOYED", "SCALES"].map(str::to_owned).to_vec()];
+    let mut rows =
+        vec![["SERVICE", "TASKS", "RELEASE", "IMAGE", "TEMPLATE", "DEPLOYED", "SCALES"].map(str::to_owned).to_vec()];
+    let mut services = Vec::new();
     let cluster = facts.cluster.clone().unwrap_or_default();
     for workload in &facts.workloads {
         let mut row = match &workload.runner {
@@ -85,6 +99,7 @@ async fn show(session: &Session<'_>, caller: &Caller) -> Result<()> {
             Runner::Schedule { id } => schedule_row(session, resources.get(id), workload, &resources).await?,
             Runner::Nothing => Row { state: "nothing runs it".to_owned(), ..Row::default() },
         };
+        services.push(on_page(&row, workload, &origin, &cluster));
         if row.image.is_empty() {
             row.image = workload.image.short();
         }
@@ -96,18 +111,66 @@ async fn show(session: &Session<'_>, caller: &Caller) -> Result<()> {
         if let Some((least, most)) = limits.get(&workload.executable) {
             row.limits = format!("{least}–{most}");
         }
+        let release = match (origin.release(&workload.executable), &workload.image.pin) {
+            (Some(release), _) => release.tag.clone(),
+            (None, Pin::Tag(tag)) => tag.clone(),
+            (None, _) => "unknown".to_owned(),
+        };
         ui.record(
             "service",
             &json!({
-                "service": workload.executable, "tasks": row.tasks, "image": row.image, "template": row.state,
+                "service": workload.executable, "tasks": row.tasks, "release": release, "image": row.image, "template": row.state,
                 "deployed": row.deployed, "scales": row.limits,
             }),
         );
-        rows.push(vec![workload.executable.clone(), row.tasks, row.image, row.state, row.deployed, row.limits]);
+        rows.push(vec![
+            workload.executable.clone(),
+            row.tasks,
+            release,
+            row.image,
+            row.state,
+            row.deployed,
+            row.limits,
+        ]);
     }
     ui.answer(&table(&rows));
     ui.result("stack_status", json!(stack.status.as_str()));
-    Ok(())
+    let mut known = vec![
+        ("Stack", format!("{name} in account {}, {}", caller.account, session.aws.region)),
+        ("State", stack.status.as_str().to_owned()),
+        ("Images", origin.text()),
+    ];
+    known.extend(stack.changed.clone().map(|time| ("Changed", time)));
+    known.push(("Seen", now()));
+    Ok(Page {
+        title: format!("{} preservation services", session.environment),
+        facts: known.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        services,
+    })
+}
+
+fn on_page(row: &Row, workload: &Workload, origin: &Origin, cluster: &str) -> Service {
+    let release = origin.release(&workload.executable);
+    let (digest, tag) = match &workload.image.pin {
+        Pin::Digest(digest) => (digest.clone(), String::new()),
+        Pin::Tag(tag) => (String::new(), tag.clone()),
+        Pin::Nothing => (String::new(), String::new()),
+    };
+    let runs = match (&workload.runner, row.tasks.as_str()) {
+        (_, "") => row.state.clone(),
+        (Runner::Schedule { .. }, enabled) => format!("{} ({enabled}) in {cluster}: {}", row.limits, row.state),
+        (_, tasks) => format!("{tasks} tasks in {cluster}: {}", row.state),
+    };
+    Service {
+        name: workload.executable.clone(),
+        tag: release.map_or(tag, |release| release.tag.clone()),
+        digest,
+        bytes: release.and_then(|release| release.bytes.get(&workload.executable).copied()).filter(|bytes| *bytes > 0),
+        commit: release.map(|release| release.commit.clone()).unwrap_or_default(),
+        runs,
+        state: if row.state == "as shipped" { State::Good } else { State::Odd },
+        since: row.deployed.clone(),
+    }
 }
 
 async fn service_row(

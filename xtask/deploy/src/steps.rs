@@ -14,6 +14,7 @@ use xtask::exit::Exit;
 use crate::archive::Archive;
 use crate::aws::Trouble;
 use crate::change_set::{self, Body, ChangeSet, Kind, Order};
+use crate::changes::Side;
 use crate::checks::{self, Creation, Standing};
 use crate::confirm;
 use crate::gate::Tests;
@@ -22,7 +23,8 @@ use crate::leftovers::Leftovers;
 use crate::observe::Observer;
 use crate::parameters::{Choice, Plan};
 use crate::preview::Preview;
-use crate::release::Release;
+use crate::record::{Record, SCHEMA, TemplateRecord, now};
+use crate::release::Origin;
 use crate::session::{Caller, Session};
 use crate::stack::{self, Stack};
 use crate::state::{self, Before};
@@ -59,10 +61,13 @@ pub(crate) fn purpose(mode: &Mode) -> &'static str {
 }
 
 /// What stands in the change set for whoever finds it.
-pub(crate) fn description(tag: &str, release: Option<&Release>, note: Option<&str>, caller: &Caller) -> String {
-    let commit = release.map(|release| release.commit.as_str()).unwrap_or_default();
+pub(crate) fn description(origin: &Origin, note: Option<&str>, caller: &Caller) -> String {
+    let what = match origin.whole() {
+        Some(release) => format!("release {}, commit {}", release.tag, release.commit),
+        None => origin.text(),
+    };
     let note = note.map(|note| format!("; {note}")).unwrap_or_default();
-    let text = format!("release {tag}, commit {commit}, prepared by {}{note}", caller.arn);
+    let text = format!("{what}, prepared by {}{note}", caller.arn);
     text.chars().take(1024).collect()
 }
 
@@ -173,6 +178,56 @@ pub(crate) async fn live_state(session: &Session<'_>, facts: &Facts, observer: &
 pub(crate) fn archive<'a>(session: &'a Session<'_>, checks: &Checks, caller: &'a Caller) -> Option<Archive<'a>> {
     let bucket = checks.bucket.clone().or_else(|| session.facts.template_bucket.clone())?;
     Some(Archive::new(&session.aws, bucket, &caller.account, session.environment))
+}
+
+/// What ran before anything was deployed from here goes into the archive, so that `rollback` knows the way back to it.
+pub(crate) async fn keep_what_runs(
+    session: &Session<'_>,
+    archive: Option<&Archive<'_>>,
+    caller: &Caller,
+    stack: &Stack,
+    side: &Side<'_>,
+) -> Result<()> {
+    let Some(archive) = archive else {
+        session.ui.warn("no bucket is named, so rollback will not know the way back (template_bucket, or --bucket)");
+        return Ok(());
+    };
+    if !archive.entries().await?.is_empty() {
+        return Ok(());
+    }
+    let template = side.scope.template;
+    let origin = checks::origin(session, &side.facts.workloads, &[]).await?;
+    let name = origin.name(&template.sha256);
+    let key = archive.key(&name, &template.sha256);
+    let previous = stack.parameters.iter().map(|(name, value)| (name.clone(), Choice::Previous(value.clone())));
+    let record = Record {
+        schema: SCHEMA,
+        command: "deploy",
+        environment: session.environment.to_string(),
+        run_id: session.ui.run_id().to_owned(),
+        started: now(),
+        finished: now(),
+        caller: caller.arn.clone(),
+        account: caller.account.clone(),
+        region: session.aws.region.clone(),
+        stack: stack.id.clone(),
+        note: Some("what ran before the first deployment from here".to_owned()),
+        origin,
+        tests: Some(Tests::Skipped("it ran before the first deployment from here".to_owned())),
+        template: TemplateRecord {
+            sha256: template.sha256.clone(),
+            bytes: template.text.len(),
+            source: "the stack".to_owned(),
+            key: Some(key.clone()),
+            previous_sha256: None,
+        },
+        parameters: previous.collect(),
+        ..Record::default()
+    };
+    archive.put_template(&key, &template.text).await?;
+    archive.put_record(&key, &serde_json::to_string_pretty(&record)?).await.map_err(Trouble::stop)?;
+    session.ui.say(&format!("  what runs now is archived as {name}: rollback {} --to {name}", session.environment));
+    Ok(())
 }
 
 /// The template on its way: in the request if it is small enough, else through the bucket. Into the archive goes either.
@@ -337,16 +392,17 @@ pub(crate) async fn confirm_run(
     session: &Session<'_>,
     checks: &Checks,
     caller: &Caller,
-    tag: &str,
+    origin: &Origin,
     tests: Option<&Tests>,
     preview: &Preview,
 ) -> Result<()> {
     let stack = session.stack_name();
     let ui = session.ui;
     ui.say(&format!(
-        "{stack} in account {}, {}: release {tag}; {}; tests: {}",
+        "{stack} in account {}, {}: release {}; {}; tests: {}",
         caller.account,
         session.aws.region,
+        origin.text(),
         preview.counts(),
         tests.map(Tests::text).unwrap_or_default()
     ));
@@ -357,7 +413,9 @@ pub(crate) async fn confirm_run(
         return Err(Exit::Refused
             .stop(format!("--confirm names {given}, and this is {stack}"), "give the full name of the stack"));
     }
-    let by_name = session.environment == Environment::Prod || session.facts.confirm == Confirm::StackName;
+    let by_name = session.environment == Environment::Prod
+        || session.facts.confirm == Confirm::StackName
+        || checks.other_images.is_some();
     if session.access.yes && !by_name {
         return Ok(());
     }

@@ -46,6 +46,8 @@ pub(crate) enum Verdict {
     Verified(Option<String>),
     /// It may still become right: seen too early.
     Settling(String),
+    /// Its rollout is completed, and there is no task to look at just now: the one of before was interrupted, say.
+    Unseen(String),
     /// Nothing runs that could be looked at.
     NotVerified(String),
     /// It runs something else.
@@ -97,7 +99,7 @@ pub(crate) fn judge(seen: &Seen, shipped: &Shipped) -> Verdict {
         }
     }
     match verified {
-        0 => Verdict::Settling(format!("{counts}, and none says its digest yet")),
+        0 => Verdict::Unseen(format!("{counts}, and none says its digest yet")),
         _ => Verdict::Verified((seen.running != seen.desired).then_some(counts)),
     }
 }
@@ -153,7 +155,7 @@ mod tests {
             (with(|seen| seen.deployments.clear()), "wrong"),
             (with(|seen| seen.deployments.push(deployment(OLD, ""))), "settling"),
             (with(|seen| seen.deployments = vec![deployment(OURS, "IN_PROGRESS")]), "settling"),
-            (with(|seen| (seen.running, seen.tasks) = (0, Vec::new())), "settling"),
+            (with(|seen| (seen.running, seen.tasks) = (0, Vec::new())), "unseen"),
             // A scale-in waits for protected tasks; a scale-out, or a Spot task that is replaced.
             (
                 with(|seen| (seen.desired, seen.running, seen.tasks) = (1, 3, vec![task(OURS, "sha256:amd64"); 3])),
@@ -162,9 +164,9 @@ mod tests {
             (with(|seen| (seen.desired, seen.running) = (2, 1)), "noted"),
             (with(|seen| seen.tasks.push(task(OURS, ""))), "verified"),
             (with(|seen| seen.tasks.push(task(OURS, "sha256:other"))), "wrong"),
-            (with(|seen| seen.tasks.clear()), "settling"),
+            (with(|seen| seen.tasks.clear()), "unseen"),
             (with(|seen| seen.tasks = vec![task(OLD, "sha256:amd64")]), "settling"),
-            (with(|seen| seen.tasks[0].digest = None), "settling"),
+            (with(|seen| seen.tasks[0].digest = None), "unseen"),
             (with(|seen| (seen.desired, seen.running) = (0, 0)), "not verified"),
         ];
         for (seen, expected) in table {
@@ -172,6 +174,7 @@ mod tests {
                 Verdict::Verified(None) => "verified",
                 Verdict::Verified(Some(_)) => "noted",
                 Verdict::Settling(_) => "settling",
+                Verdict::Unseen(_) => "unseen",
                 Verdict::NotVerified(_) => "not verified",
                 Verdict::Wrong(_) => "wrong",
             };

@@ -14,6 +14,7 @@ use crate::aws::{Aws, Trouble};
 use crate::live;
 use crate::observe::Observer;
 use crate::record::Link;
+use crate::release::Origin;
 use crate::session::Session;
 use crate::stack::{self, Physical};
 use crate::template::Template;
@@ -28,7 +29,7 @@ pub(crate) struct Target<'a> {
     /// For each executable the digests that count as its image's.
     pub(crate) digests: &'a BTreeMap<String, BTreeSet<String>>,
     /// For the chain: who says so.
-    pub(crate) commit: Option<&'a str>,
+    pub(crate) origin: Option<&'a Origin>,
     pub(crate) change_set: Option<&'a str>,
     pub(crate) template: &'a Template,
 }
@@ -65,7 +66,8 @@ pub(crate) async fn verify(
     loop {
         services(session, target, &cluster, &resources, &mut findings).await?;
         observer.look(session).await;
-        let settling = findings.values().any(|(_, verdict)| matches!(verdict, Verdict::Settling(_)));
+        let settling =
+            findings.values().any(|(_, verdict)| matches!(verdict, Verdict::Settling(_) | Verdict::Unseen(_)));
         let patience = bake.max(session.aws.timing.poll * 8);
         if since.elapsed() >= if settling { patience } else { bake } {
             break;
@@ -74,8 +76,11 @@ pub(crate) async fn verify(
     }
     for (name, (_, verdict)) in &mut findings {
         let failed = failures(observer, name) - before.get(name).copied().unwrap_or(0);
-        if let Verdict::Settling(reason) = verdict {
-            *verdict = Verdict::Wrong(std::mem::take(reason));
+        match verdict {
+            Verdict::Settling(reason) => *verdict = Verdict::Wrong(std::mem::take(reason)),
+            // 07 I.60: without a running task it is not verified, and that is no failure of the release.
+            Verdict::Unseen(reason) => *verdict = Verdict::NotVerified(std::mem::take(reason)),
+            _ => {}
         }
         if failed > 0 && matches!(verdict, Verdict::Verified(_)) {
             *verdict = Verdict::Wrong(format!("{failed} tasks failed while it was observed"));
@@ -85,7 +90,7 @@ pub(crate) async fn verify(
         let (tasks, verdict) = findings.remove(workload.executable.as_str())?;
         Some(Link {
             executable: workload.executable.clone(),
-            commit: target.commit.map(str::to_owned),
+            commit: target.origin.and_then(|origin| Some(origin.release(&workload.executable)?.commit.clone())),
             image: workload.image.reference.clone(),
             template_line: target.template.line_of(&line_text(workload)),
             change_set: target.change_set.map(str::to_owned),
@@ -104,7 +109,7 @@ pub(crate) fn show(session: &Session<'_>, links: &[Link]) -> bool {
     for link in links {
         let (paint, word, reason) = match &link.verdict {
             Verdict::Verified(note) => (Paint::Green, "verified", note.clone().unwrap_or_default()),
-            Verdict::NotVerified(reason) => (Paint::Yellow, "not verified", reason.clone()),
+            Verdict::NotVerified(reason) | Verdict::Unseen(reason) => (Paint::Yellow, "not verified", reason.clone()),
             Verdict::Settling(reason) | Verdict::Wrong(reason) => (Paint::Red, "wrong", reason.clone()),
         };
         let tasks = match link.tasks.len() {
@@ -169,8 +174,16 @@ async fn services<'a>(
             Some(service) => {
                 let mut seen = service.seen.clone();
                 seen.tasks = live::running(&session.aws, cluster, &name, &workload.container).await?;
-                let verdict = judge(&seen, &shipped(target, resources, workload));
-                (seen.tasks, verdict)
+                match (
+                    judge(&seen, &shipped(target, resources, workload)),
+                    findings.remove(workload.executable.as_str()),
+                ) {
+                    // What ran a moment ago was right, and nothing was rolled out since.
+                    (Verdict::Unseen(now), Some((tasks, Verdict::Verified(_)))) => {
+                        (tasks, Verdict::Verified(Some(now)))
+                    }
+                    (verdict, _) => (seen.tasks, verdict),
+                }
             }
         };
         findings.insert(&workload.executable, finding);

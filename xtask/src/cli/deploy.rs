@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{Arg, ArgAction, Args, ValueEnum};
 
 /// Where the stack `preserv-services-<env>` runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -69,6 +69,9 @@ pub struct Checks {
     /// Approve that this resource is removed. Repeatable.
     #[arg(long, value_name = "LOGICAL_ID", value_parser = logical_id)]
     pub allow_removal: Vec<String>,
+    /// Approve the removals that a preview listed in this file. Take out the lines of what must stay.
+    #[arg(long, value_name = "FILE")]
+    pub approve_removals: Option<PathBuf>,
     /// Approve a capability that the stack does not have yet, such as CAPABILITY_IAM.
     #[arg(long, value_name = "NAME")]
     pub capability: Vec<String>,
@@ -78,12 +81,16 @@ pub struct Checks {
     /// Deploy what no report of test-all covers. Recorded; for prod only with --confirm.
     #[arg(long, value_name = "REASON")]
     pub skip_test_gate: Option<String>,
+    /// Deploy images that are not those of one complete release: of several, or of another family. Recorded; the stack's name
+    /// confirms it.
+    #[arg(long, value_name = "REASON")]
+    pub other_images: Option<String>,
     /// Deploy to prod what does not run in demo. Recorded.
     #[arg(long, value_name = "REASON")]
     pub not_in_demo: Option<String>,
-    /// CI's test-report.json [default: target/xtask/test-all/test-report.json].
+    /// CI's test-report.json [default: target/xtask/test-all/test-report.json]. Repeatable, for images of several releases.
     #[arg(long, value_name = "FILE")]
-    pub report: Option<PathBuf>,
+    pub report: Vec<PathBuf>,
     /// Observe the services for this long after CloudFormation is done.
     #[arg(long, value_name = "TIME", default_value = "120s", value_parser = humantime::parse_duration)]
     pub bake: Duration,
@@ -109,9 +116,9 @@ pub struct Deploy {
     /// The template.
     #[arg(long, value_name = "FILE", default_value = "cloudformation/cfn-preserv-master.yml")]
     pub template: PathBuf,
-    /// The release manifest that the template's images come from [default: found by their digests].
+    /// The release manifest that the template's images come from [default: found by their digests]. Repeatable.
     #[arg(long, value_name = "FILE")]
-    pub from: Option<PathBuf>,
+    pub from: Vec<PathBuf>,
     /// Note for the change set and the record.
     #[arg(long, value_name = "TEXT")]
     pub note: Option<String>,
@@ -144,10 +151,39 @@ pub struct Deploy {
     #[arg(long, value_name = "FILE", requires = "create", help_heading = "Instead of the whole")]
     pub parameters: Option<PathBuf>,
 
+    /// This page.
+    #[arg(long, short, action = ArgAction::HelpShort)]
+    help: Option<bool>,
+    /// All options, the steps and the exit codes.
+    #[arg(long, action = ArgAction::HelpLong)]
+    help_all: Option<bool>,
+
     #[command(flatten)]
     pub checks: Checks,
     #[command(flatten)]
     pub access: Access,
+}
+
+/// What one uses most days; `--help-all` shows the rest.
+const USUAL: [&str; 13] = [
+    "environment",
+    "preview",
+    "prepare",
+    "execute",
+    "attach",
+    "cancel",
+    "set",
+    "approve_removals",
+    "confirm",
+    "report",
+    "yes",
+    "help",
+    "help_all",
+];
+
+pub(super) fn hidden_unless_usual(arg: Arg) -> Arg {
+    let is_usual = USUAL.contains(&arg.get_id().as_str());
+    arg.hide_short_help(!is_usual)
 }
 
 #[derive(Args, Clone, Debug)]
@@ -157,6 +193,9 @@ pub struct Status {
     /// Look again until Ctrl-C.
     #[arg(long)]
     pub watch: bool,
+    /// Write it as a page that stands by itself, too.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     #[command(flatten)]
     pub access: Access,
 }
@@ -198,6 +237,14 @@ pub struct Logs {
 }
 
 pub(super) const DEPLOY_HELP: &str = "\
+Examples:
+  cargo xtask deploy staging --preview             what would change
+  cargo xtask deploy staging                       check, preview, ask, execute, watch, verify, record
+  cargo xtask deploy demo --attach                 watch again after Ctrl-C, which leaves the update running
+
+--help-all shows all options, the steps and the exit codes.";
+
+pub(super) const DEPLOY_HELP_ALL: &str = "\
 What happens, in this order; nothing is changed before the last three:
   local     tree clean; the template's 17 images are those of one complete release; test-all passed for its commit
   account   caller, account and region are those of the environment; the stack is in a state that can be updated

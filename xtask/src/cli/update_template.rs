@@ -14,6 +14,9 @@ pub struct UpdateTemplate {
     /// ancestor from which HEAD differs only in cloudformation/, docs/ and top-level *.md.
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
+    /// Pin these services alone and leave the others where they are: a mixed release, which `deploy` wants to be asked for.
+    #[arg(long, value_name = "SERVICE", num_args = 1..)]
+    pub only: Vec<String>,
     /// What is put behind the name: the image's digest, or the release's tag.
     #[arg(long, value_enum, default_value_t = Pin::Digest, hide_possible_values = true, value_name = "digest|tag")]
     pub pin: Pin,
@@ -48,6 +51,7 @@ pub(super) const UPDATE_TEMPLATE_HELP: &str = "\
 Examples:
   cargo xtask update-template                          to the release of this commit, by digest; then `git diff` and commit
   cargo xtask update-template --tag 1a2b3c4-main       to any release in the registry, from any clone
+  cargo xtask update-template --only ingest_cleanup    one service to the release, the others stay
   cargo xtask update-template --check                  for CI: is the template that of this commit's release?
   cargo xtask update-template --dry-run --tag 1a2b3c4-main
   cargo xtask update-template --offline --pin tag --tag 1a2b3c4-main   without registry, docker or manifest

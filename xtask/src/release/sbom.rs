@@ -1,9 +1,11 @@
 //! The bill of materials of an image: CycloneDX 1.5, from what cargo resolved and Cargo.lock fixes.
 //!
-//! All executables come from one package and are built in one go, so they share one set of dependencies; that is said in each document.
+//! All executables come from one package and are built in one go, and each links those of the package's dependencies that its source
+//! names, with all that these need.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -15,11 +17,21 @@ use crate::catalog::{APPS, Catalog};
 /// The packages that are linked into the executables for one target.
 #[derive(Debug)]
 pub(crate) struct Packages {
-    components: Vec<Value>,
-    dependencies: Vec<Value>,
-    roots: Vec<String>,
+    /// By cargo's id.
+    linked: BTreeMap<String, Linked>,
+    /// The ids that each executable's source names.
+    roots: BTreeMap<String, Vec<String>>,
     /// About as many compilations as a build of all services has: for its progress.
     pub(crate) compilations: u64,
+}
+
+/// One package that is linked.
+#[derive(Debug)]
+struct Linked {
+    url: String,
+    component: Value,
+    /// Ids.
+    on: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -40,7 +52,9 @@ struct Package {
 
 #[derive(Deserialize)]
 struct Target {
+    name: String,
     kind: Vec<String>,
+    src_path: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -57,6 +71,8 @@ struct Node {
 
 #[derive(Deserialize)]
 struct Dependency {
+    /// As sources call it.
+    name: String,
     pkg: String,
     dep_kinds: Vec<DependencyKind>,
 }
@@ -74,53 +90,72 @@ impl Packages {
         let metadata: Metadata = serde_json::from_str(&json).context("reading the answer of `cargo metadata`")?;
         let lock = catalog.root.join("Cargo.lock");
         let text = fs::read_to_string(&lock).with_context(|| format!("reading {}", lock.display()))?;
-        Self::new(&metadata, &checksums(&text).with_context(|| format!("reading {}", lock.display()))?)
+        let read = |path: &Path| fs::read_to_string(path).with_context(|| format!("reading {}", path.display()));
+        Self::new(&metadata, &checksums(&text).with_context(|| format!("reading {}", lock.display()))?, read)
     }
 
-    fn new(metadata: &Metadata, checksums: &BTreeMap<(String, String), String>) -> Result<Self> {
+    /// `read` gives the source of an executable.
+    fn new(
+        metadata: &Metadata,
+        checksums: &BTreeMap<(String, String), String>,
+        read: impl Fn(&Path) -> Result<String>,
+    ) -> Result<Self> {
         let packages: BTreeMap<&str, &Package> =
             metadata.packages.iter().map(|package| (package.id.as_str(), package)).collect();
         let nodes: BTreeMap<&str, &Node> = metadata.resolve.nodes.iter().map(|node| (node.id.as_str(), node)).collect();
         let apps =
             metadata.packages.iter().find(|package| package.name == APPS).context("no package of the services")?;
-        let linked = |node: &Node| -> Vec<String> {
+        let describe = |id: &str| match (packages.get(id), nodes.get(id)) {
+            (Some(package), Some(node)) => Ok((*package, *node)),
+            _ => Err(anyhow::anyhow!("cargo resolved `{id}` but does not describe it")),
+        };
+        let libraries = |node: &'_ Node| -> Vec<(String, String)> {
             let normal = node.deps.iter().filter(|dep| dep.dep_kinds.iter().any(|kind| kind.kind.is_none()));
             let library = normal.filter(|dep| packages.get(dep.pkg.as_str()).is_some_and(|package| !is_macro(package)));
-            library.map(|dep| dep.pkg.clone()).collect()
+            library.map(|dep| (dep.name.clone(), dep.pkg.clone())).collect()
         };
-        let compilations = compilations(&apps.id, &packages, &nodes);
-        let mut seen = BTreeSet::new();
-        let mut todo = vec![apps.id.clone()];
-        let (mut components, mut dependencies, mut roots) = (Vec::new(), Vec::new(), Vec::new());
+        let own = libraries(describe(&apps.id)?.1);
+        let mut linked = BTreeMap::new();
+        let mut todo: Vec<String> = own.iter().map(|(_, id)| id.clone()).collect();
         while let Some(id) = todo.pop() {
-            let (Some(package), Some(node)) = (packages.get(id.as_str()), nodes.get(id.as_str())) else {
-                anyhow::bail!("cargo resolved `{id}` but does not describe it");
-            };
-            let on = linked(node);
-            let names: Vec<String> =
-                on.iter().filter_map(|id| packages.get(id.as_str())).map(|package| url(package)).collect();
-            if id == apps.id {
-                roots = names;
-            } else if seen.insert(id.clone()) {
-                let checksum = checksums.get(&(package.name.clone(), package.version.clone()));
-                components.push(component(package, &node.features, checksum));
-                dependencies.push(json!({ "ref": url(package), "dependsOn": names }));
-            } else {
+            if linked.contains_key(&id) {
                 continue;
             }
-            todo.extend(on);
+            let (package, node) = describe(&id)?;
+            let on: Vec<String> = libraries(node).into_iter().map(|(_, id)| id).collect();
+            todo.extend(on.iter().cloned());
+            let checksum = checksums.get(&(package.name.clone(), package.version.clone()));
+            let component = component(package, &node.features, checksum);
+            linked.insert(id, Linked { url: url(package), component, on });
         }
-        let key = |value: &Value| value["bom-ref"].as_str().or(value["ref"].as_str()).unwrap_or_default().to_owned();
-        components.sort_by_key(key);
-        dependencies.sort_by_key(key);
-        Ok(Self { components, dependencies, roots, compilations })
+        let mut roots = BTreeMap::new();
+        for target in apps.targets.iter().filter(|target| target.kind.iter().any(|kind| kind == "bin")) {
+            let source = read(&target.src_path)?;
+            // What is in other files, or in the package's own library, may be anything of what the package depends on.
+            let is_whole = !names(&source, APPS) && !source.lines().any(is_module_elsewhere);
+            let named = own.iter().filter(|(name, _)| !is_whole || names(&source, name));
+            roots.insert(target.name.clone(), named.map(|(_, id)| id.clone()).collect());
+        }
+        Ok(Self { linked, roots, compilations: compilations(&apps.id, &packages, &nodes) })
     }
 
     /// The document of one executable.
     pub(crate) fn document(&self, service: &str, version: &str, executable_sha256: &str) -> Value {
+        let roots = self.roots.get(service).cloned().unwrap_or_default();
+        let mut needed: BTreeMap<&str, &Linked> = BTreeMap::new();
+        let mut todo: Vec<&String> = roots.iter().collect();
+        while let Some(linked) = todo.pop().and_then(|id| self.linked.get(id)) {
+            if needed.insert(&linked.url, linked).is_none() {
+                todo.extend(&linked.on);
+            }
+        }
+        let urls = |ids: &[String]| -> Vec<&str> {
+            ids.iter().filter_map(|id| self.linked.get(id)).map(|linked| linked.url.as_str()).collect()
+        };
         let name = format!("pkg:generic/{service}@{version}");
-        let mut dependencies = vec![json!({ "ref": name, "dependsOn": self.roots })];
-        dependencies.extend(self.dependencies.iter().cloned());
+        let mut dependencies = vec![json!({ "ref": name, "dependsOn": urls(&roots) })];
+        dependencies.extend(needed.values().map(|linked| json!({ "ref": linked.url, "dependsOn": urls(&linked.on) })));
+        let components: Vec<&Value> = needed.values().map(|linked| &linked.component).collect();
         json!({
             "$schema": "http://cyclonedx.org/schema/bom-1.5.schema.json",
             "bomFormat": "CycloneDX",
@@ -133,17 +168,29 @@ impl Packages {
                     "name": service,
                     "version": version,
                     "hashes": [{ "alg": "SHA-256", "content": executable_sha256 }],
-                    "properties": [{
-                        "name": "preserv:shared-dependencies",
-                        "value": "all services are built from one package and share this set of dependencies",
-                    }],
                 },
                 "tools": { "components": [{ "type": "application", "name": "cargo xtask release" }] },
             },
-            "components": self.components,
+            "components": components,
             "dependencies": dependencies,
         })
     }
+}
+
+/// The source uses this crate: without its name, rustc does not link it.
+fn names(source: &str, krate: &str) -> bool {
+    let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    let code = source.lines().map(|line| line.split("//").next().unwrap_or_default());
+    code.into_iter().any(|line| {
+        line.match_indices(krate).any(|(at, _)| {
+            !is_part(line[..at].chars().next_back()) && !is_part(line[at + krate.len()..].chars().next())
+        })
+    })
+}
+
+fn is_module_elsewhere(line: &str) -> bool {
+    let line = line.trim();
+    line.ends_with(';') && (line.starts_with("mod ") || line.starts_with("pub mod ") || line.contains("include!("))
 }
 
 /// Every package that is compiled, once, and its build script, once more.
@@ -204,14 +251,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_linked_is_listed_with_licence_features_and_checksum() {
-        let package = |name: &str, kind: &str| json!({ "id": name, "name": name, "version": "1.0.0", "license": "MIT/Apache-2.0", "source": "registry", "targets": [{ "kind": [kind] }] });
-        let dependency = |name: &str, kind: Option<&str>| json!({ "pkg": name, "dep_kinds": [{ "kind": kind }] });
+    fn only_what_an_executable_links_is_listed_with_licence_features_and_checksum() {
+        let target = |name: &str, kind: &str| json!({ "name": name, "kind": [kind], "src_path": name });
+        let with = |name: &str, targets: Value| json!({ "id": name, "name": name, "version": "1.0.0", "license": "MIT/Apache-2.0", "source": "registry", "targets": targets });
+        let package = |name: &str, kind: &str| with(name, json!([target(name, kind)]));
+        let dependency =
+            |name: &str, kind: Option<&str>| json!({ "name": name, "pkg": name, "dep_kinds": [{ "kind": kind }] });
+        let bins = json!([
+            target("apt_delete", "bin"),
+            target("apt_queue", "bin"),
+            target("other", "bin"),
+            target("parts", "bin")
+        ]);
         let metadata: Metadata = serde_json::from_value(json!({
-            "packages": [package("apps", "bin"), package("lib", "lib"), package("macro", "proc-macro"), package("build", "lib"), package("deep", "lib")],
+            "packages": [with("apps", bins), package("lib", "lib"), package("more", "lib"), package("macro", "proc-macro"),
+                package("build", "lib"), package("deep", "lib")],
             "resolve": { "nodes": [
-                { "id": "apps", "features": [], "deps": [dependency("lib", None), dependency("macro", None), dependency("build", Some("build"))] },
+                { "id": "apps", "features": [], "deps": [dependency("lib", None), dependency("more", None), dependency("macro", None),
+                    dependency("build", Some("build"))] },
                 { "id": "lib", "features": ["std"], "deps": [dependency("deep", None)] },
+                { "id": "more", "features": [], "deps": [dependency("deep", None)] },
                 { "id": "deep", "features": [], "deps": [] },
                 { "id": "macro", "features": [], "deps": [] },
                 { "id": "build", "features": [], "deps": [] },
@@ -219,16 +278,31 @@ mod tests {
         }))
         .unwrap();
         let lock = checksums("[[package]]\nname = 'lib'\nversion = '1.0.0'\nchecksum = 'abc'\n").unwrap();
-        let packages = Packages::new(&metadata, &lock).unwrap();
-        assert_eq!(packages.compilations, 5);
-        let document = packages.document("apt_delete", "0.1.0", "00");
-        let names: Vec<&str> =
-            document["components"].as_array().unwrap().iter().filter_map(|c| c["name"].as_str()).collect();
-        assert_eq!(names, ["deep", "lib"]);
-        let lib = &document["components"][1];
+        let source = |path: &Path| {
+            Ok(match path.to_str().unwrap() {
+                "apt_delete" => "use lib::Program; // as more does\nfn main() {}",
+                "apt_queue" => "fn main() { more::run() }",
+                "parts" => "mod part;\nfn main() {}",
+                _ => "fn main() { no_more(); }",
+            }
+            .to_owned())
+        };
+        let packages = Packages::new(&metadata, &lock, source).unwrap();
+        assert_eq!(packages.compilations, 9);
+        let document = |service: &str| packages.document(service, "0.1.0", "00");
+        let names = |service: &str| -> Vec<String> {
+            let document = document(service);
+            let components = document["components"].as_array().unwrap();
+            components.iter().map(|component| component["name"].as_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(names("apt_delete"), ["deep", "lib"]);
+        assert_eq!(names("apt_queue"), ["deep", "more"]);
+        assert_eq!(names("other"), Vec::<String>::new());
+        assert_eq!(names("parts"), ["deep", "lib", "more"]);
+        let lib = &document("apt_delete")["components"][1];
         assert_eq!(lib["hashes"][0]["content"], "abc");
         assert_eq!(lib["licenses"][0]["expression"], "MIT OR Apache-2.0");
         assert_eq!(lib["properties"][0]["value"], "std");
-        assert_eq!(document["dependencies"][0]["dependsOn"], json!(["pkg:cargo/lib@1.0.0"]));
+        assert_eq!(document("apt_delete")["dependencies"][0]["dependsOn"], json!(["pkg:cargo/lib@1.0.0"]));
     }
 }

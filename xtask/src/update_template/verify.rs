@@ -10,6 +10,7 @@ use crate::docker::{Docker, Login, Lookup, Stored};
 use crate::exit::Exit;
 use crate::process;
 use crate::release::manifest::ManifestImage;
+use crate::release::outcomes::by_trouble;
 use crate::ui::Ui;
 
 use super::release::Release;
@@ -77,12 +78,12 @@ pub(super) fn verified_pins(
     if let Some((_, first)) = failed.first() {
         let exit = Exit::of(first);
         let exit = if failed.iter().all(|(_, error)| Exit::of(error) == exit) { exit } else { Exit::Failed };
-        let lines: Vec<String> = failed.iter().map(|(service, error)| format!("  {service}: {error:#}")).collect();
         let next = match exit {
             Exit::Unavailable => "log in: `docker login`, or DOCKER_USER and DOCKER_PWD",
             _ => "run it again when the registry answers; --offline asks nobody and leaves the template unverified",
         };
-        let what = format!("asking the registry for {} of {total} images failed:\n{}", failed.len(), lines.join("\n"));
+        let what =
+            format!("asking the registry for {} of {total} images failed:\n{}", failed.len(), by_trouble(&failed));
         return Err(exit.stop(what, next));
     }
     if !absent.is_empty() {

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::model::{Cluster, Deployment, Rollout, Service, TaskDefinition};
 use super::rollout::{self, expect};
+use super::task;
 use crate::cfn::compare::{differences, same};
 use crate::input::{count, field};
 use crate::world::World;
@@ -210,6 +211,25 @@ pub(crate) fn protect(world: &mut World, name: &str, time: Duration) -> Result<(
         task.protected_until = Some(until);
     }
     world.schedule(time + Duration::from_secs(1), crate::world::Due::Reconcile { service: arn });
+    Ok(())
+}
+
+/// So many running tasks of a service lose their Spot capacity; the service starts others in their place.
+pub(crate) fn interrupt(world: &mut World, name: &str, count: usize) -> Result<(), String> {
+    let arn = world.ecs.service_named(name).map(|service| service.arn.clone());
+    let arn = arn.ok_or_else(|| format!("there is no service {name}"))?;
+    let running = world.ecs.tasks_of(&arn).filter(|task| task.lives() && task.status == "RUNNING");
+    let victims: Vec<String> = running.take(count).map(|task| task.arn.clone()).collect();
+    if victims.len() < count {
+        return Err(format!("{name} runs {} tasks", victims.len()));
+    }
+    for victim in victims {
+        task::interrupt(world, &victim);
+    }
+    if let Some(service) = world.ecs.services.get_mut(&arn) {
+        service.steady = false;
+    }
+    rollout::reconcile(world, &arn);
     Ok(())
 }
 

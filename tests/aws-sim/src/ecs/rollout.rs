@@ -57,6 +57,8 @@ fn breaker(service: &Service) -> Breaker {
 #[derive(Debug, Default)]
 struct Census {
     new: Vec<String>,
+    /// New tasks that a scale-in may stop: protected ones finish their work first.
+    new_free: Vec<String>,
     new_ready: u64,
     old: Vec<String>,
     /// Old tasks that may be stopped: those that are ready, and those that are not.
@@ -77,13 +79,17 @@ fn census(world: &World, arn: &str, deployment: &str) -> Census {
         if !task.lives() {
             continue;
         }
+        let is_free = task.protected_until.is_none_or(|until| until <= world.now);
         if new {
             census.new.push(task.arn.clone());
             census.new_ready += u64::from(task.ready());
+            if is_free {
+                census.new_free.push(task.arn.clone());
+            }
         } else {
             census.old.push(task.arn.clone());
             census.old_ready += u64::from(task.ready());
-            if task.protected_until.is_none_or(|until| until <= world.now) {
+            if is_free {
                 if task.ready() { &mut census.old_free } else { &mut census.old_idle }.push(task.arn.clone());
             }
         }
@@ -123,7 +129,7 @@ pub(crate) fn reconcile(world: &mut World, arn: &str) {
     let ready = census.old_free.iter().take(usize::try_from(surplus).unwrap_or(usize::MAX));
     // Old tasks that are not ready protect nothing.
     let old: Vec<String> = census.old_idle.iter().chain(ready).cloned().collect();
-    let surplus_new = census.new.iter().rev().take(usize::try_from(over).unwrap_or(usize::MAX)).cloned();
+    let surplus_new = census.new_free.iter().rev().take(usize::try_from(over).unwrap_or(usize::MAX)).cloned();
     let reason = format!("Scaling activity initiated by (deployment {id})");
     let victims: Vec<String> = old.into_iter().chain(surplus_new).collect();
     if !victims.is_empty() {

@@ -377,6 +377,16 @@ fn fail(world: &mut World, arn: &str, code: &'static str, reason: &str) {
 
 /// A task is told to stop.
 pub(super) fn stop(world: &mut World, arn: &str, code: &'static str, reason: &str) {
+    stop_within(world, arn, code, reason, 8);
+}
+
+/// AWS takes the capacity of a task away, whether it is protected or not. Page: "Amazon ECS clusters for Fargate", Fargate Spot:
+/// two minutes of warning, which begin with a SIGTERM.
+pub(super) fn interrupt(world: &mut World, arn: &str) {
+    stop_within(world, arn, "SpotInterruption", "Your Spot Task was interrupted.", 120);
+}
+
+fn stop_within(world: &mut World, arn: &str, code: &'static str, reason: &str, seconds: u64) {
     let now = world.now;
     let Some(task) = world.ecs.tasks.get_mut(arn) else { return };
     task.wanted = "STOPPED";
@@ -385,12 +395,12 @@ pub(super) fn stop(world: &mut World, arn: &str, code: &'static str, reason: &st
     task.stop_reason = Some(reason.to_owned());
     let ran = task.status == "RUNNING";
     task.status = if ran { "DEACTIVATING" } else { "STOPPING" };
-    if ran && code == "ServiceSchedulerInitiated" {
+    if ran && matches!(code, "ServiceSchedulerInitiated" | "SpotInterruption") {
         for container in task.containers.iter_mut().filter(|container| container.essential) {
             container.exit_code.get_or_insert(0);
         }
     }
-    world.schedule(world.scenario.takes(8), Due::Task { arn: arn.to_owned(), step: Step::Stopped });
+    world.schedule(world.scenario.takes(seconds), Due::Task { arn: arn.to_owned(), step: Step::Stopped });
 }
 
 /// The essential containers log these lines.

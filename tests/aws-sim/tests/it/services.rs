@@ -158,3 +158,39 @@ fn a_task_can_be_run_on_its_own() {
     wrong.as_object_mut().unwrap().remove("networkConfiguration");
     assert_eq!(client.json("ecs", "RunTask", &wrong).code(), "InvalidParameterException");
 }
+
+#[test]
+fn a_scale_in_waits_for_protected_tasks() {
+    let client = Client::start("{}");
+    create(&client);
+    client.simulator.scale("svc-a", 3).unwrap();
+    client.simulator.advance(Duration::from_mins(5));
+    client.simulator.protect("svc-a", Duration::from_mins(10)).unwrap();
+    client.simulator.scale("svc-a", 1).unwrap();
+    client.simulator.advance(Duration::from_mins(5));
+    let a = service(&client, "svc-a");
+    assert_eq!((&a["desiredCount"], &a["runningCount"]), (&json!(1), &json!(3)));
+    assert_eq!(a["deployments"][0]["rolloutState"], "COMPLETED");
+    client.simulator.advance(Duration::from_mins(6));
+    assert_eq!(service(&client, "svc-a")["runningCount"], 1);
+}
+
+#[test]
+fn an_interrupted_spot_task_is_replaced_and_no_failure() {
+    let client = Client::start("{}");
+    create(&client);
+    client.simulator.advance(Duration::from_mins(5));
+    // Protection is no help against it.
+    client.simulator.protect("svc-a", Duration::from_hours(1)).unwrap();
+    client.simulator.interrupt("svc-a", 1).unwrap();
+    assert!(client.simulator.interrupt("svc-a", 2).is_err(), "there is none left");
+    let a = service(&client, "svc-a");
+    assert_eq!(
+        (&a["desiredCount"], &a["runningCount"], &a["deployments"][0]["failedTasks"]),
+        (&json!(1), &json!(0), &json!(0))
+    );
+    client.simulator.advance(Duration::from_mins(3));
+    assert_eq!(service(&client, "svc-a")["runningCount"], 1);
+    let stopped = tasks(&client, "svc-a", "STOPPED");
+    assert_eq!((&stopped[0]["stopCode"], stopped.len()), (&json!("SpotInterruption"), 1));
+}

@@ -121,18 +121,21 @@ impl Facts {
             if resource.kind != "AWS::ECS::TaskDefinition" {
                 continue;
             }
-            let containers = resource.properties["ContainerDefinitions"].as_array();
-            for container in containers.into_iter().flatten() {
-                let secrets = container["Secrets"].as_array();
-                let mut names = BTreeSet::new();
-                for secret in secrets.into_iter().flatten() {
-                    names.extend(scope.text(&secret["Name"]));
-                    facts.settings.extend(scope.text(&secret["ValueFrom"]).as_deref().map(parameter_name));
-                }
-                let Some(image) = scope.text(&container["Image"]).map(|text| Image::parse(&text)) else { continue };
-                if !executables.iter().any(|executable| executable == image.name()) {
-                    continue;
-                }
+            let containers = || resource.properties["ContainerDefinitions"].as_array().into_iter().flatten();
+            let image = |container: &Value| scope.text(&container["Image"]).map(|text| Image::parse(&text));
+            let is_ours = |container: &&Value| {
+                image(container).is_some_and(|image| executables.iter().any(|executable| executable == image.name()))
+            };
+            let mut ours: Vec<&Value> = containers().filter(is_ours).collect();
+            if ours.is_empty() {
+                // Of another family of images the first that its task cannot do without is looked at.
+                ours.extend(containers().find(|container| container["Essential"] != false));
+            }
+            for secret in containers().flat_map(secrets) {
+                facts.settings.extend(scope.text(&secret["ValueFrom"]).as_deref().map(parameter_name));
+            }
+            for container in ours {
+                let Some(image) = image(container) else { continue };
                 let runner = runner(scope, resource.id);
                 facts.workloads.push(Workload {
                     executable: image.name().to_owned(),
@@ -140,7 +143,7 @@ impl Facts {
                     task_definition: resource.id.to_owned(),
                     capacity: capacity(scope, &runner),
                     runner,
-                    secrets: names,
+                    secrets: secrets(container).filter_map(|secret| scope.text(&secret["Name"])).collect(),
                     cpu: scope.text(&resource.properties["Cpu"]),
                     memory: scope.text(&resource.properties["Memory"]),
                     image,
@@ -155,6 +158,13 @@ impl Facts {
         self.workloads.iter().find(|workload| workload.executable == executable)
     }
 
+    /// The executables whose image is not what it was.
+    pub(crate) fn moved(&self, before: Option<&Facts>) -> BTreeSet<&str> {
+        let was = |workload: &Workload| before?.workload(&workload.executable).map(|before| &before.image);
+        let moved = self.workloads.iter().filter(|workload| was(workload) != Some(&workload.image));
+        moved.map(|workload| workload.executable.as_str()).collect()
+    }
+
     /// The executable that a resource belongs to, if it is one's task definition, service or schedule.
     pub(crate) fn owner(&self, id: &str) -> Option<&Workload> {
         self.workloads.iter().find(|workload| {
@@ -165,6 +175,10 @@ impl Facts {
                 }
         })
     }
+}
+
+fn secrets(container: &Value) -> impl Iterator<Item = &Value> {
+    container["Secrets"].as_array().into_iter().flatten()
 }
 
 /// The name that the template gives to its one resource of this kind.

@@ -21,9 +21,9 @@ fn a_deployment_goes_from_the_template_to_verified_tasks() {
     let ran = ran.says("Only their image changes").says("UPDATE_COMPLETE").says("ECS runs what was shipped");
     ran.says("gamma: one run with --check-settings");
     let record = stand.record();
-    assert_eq!(record["schema"], "preserv-deployment/1");
+    assert_eq!(record["schema"], "preserv-deployment/2");
     assert_eq!(record["outcome"]["exit_code"], 0);
-    assert_eq!(record["release"]["tag"], "2222222-main");
+    assert_eq!(record["origin"]["releases"][0]["tag"], "2222222-main");
     let chain = record["chain"].as_array().unwrap();
     assert_eq!(chain.len(), 3);
     let alpha = &chain[0];

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::stand::{Stand, empty, scenario};
+use crate::stand::{Stand, digest, empty, scenario};
 
 fn stand() -> Stand {
     Stand::new(&scenario("staging", json!({})))
@@ -17,6 +17,25 @@ fn status_shows_a_row_for_each_executable() {
     stand.deploy(&["staging"]).ends(0);
     stand.run(&["status", "staging"]).ends(0).says("as shipped").does_not_say("the checkout has");
     assert_eq!(stand.aws.counters()["violations"], json!([]));
+}
+
+#[test]
+fn status_writes_a_page_that_stands_by_itself() {
+    let stand = stand();
+    stand.deploy(&["staging"]).ends(0);
+    let path = stand.beside("page.html", "");
+    stand.run(&["status", "staging", "--html", path.to_str().unwrap()]).ends(0).says("page: ");
+    let html = std::fs::read_to_string(&path).unwrap();
+    for text in [
+        "alpha",
+        "2222222-main",
+        &digest('2', "alpha"),
+        &stand.commit(),
+        "1/1 tasks in ecs-preserv-staging: as shipped",
+    ] {
+        assert!(html.contains(text), "{text} is not in {html}");
+    }
+    stand.run(&["status", "staging", "--html", "/nowhere/page.html"]).ends(1).says("/nowhere/page.html");
 }
 
 #[test]
@@ -71,5 +90,7 @@ fn usage_errors_are_told_apart() {
     ] {
         stand.run(args).ends(2);
     }
-    stand.run(&["deploy", "--help"]).ends(0).says("Exit codes");
+    let short = stand.run(&["deploy", "--help"]).ends(0).says("--help-all").does_not_say("--role-arn");
+    assert!(short.stdout.lines().count() <= 45, "no screenful:\n{}", short.stdout);
+    stand.run(&["deploy", "--help-all"]).ends(0).says("Exit codes").says("--role-arn");
 }

@@ -7,8 +7,10 @@
 mod deploying;
 mod failing;
 mod looking;
+mod mixed;
 mod moving;
 mod recovering;
 mod refusing;
+mod shaken;
 mod stand;
 mod states;

@@ -1,5 +1,7 @@
 //! Ways back: attach, cancel, continue a rollback, roll back to an earlier release.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::stand::{Stand, scenario, template, with_stack};
@@ -85,8 +87,12 @@ fn rollback_goes_to_the_release_before_with_the_evidence_of_then() {
 
 #[test]
 fn wait_waits_for_what_is_going_on() {
-    let stand =
-        left_alone(json!({ "resources": { "BetaService": [{ "on": "update", "takes_seconds": 400, "times": 1 }] } }));
+    let endless = json!({ "BetaService": [{ "on": "update", "takes_seconds": 1_000_000, "times": 1 }] });
+    let stand = left_alone(json!({ "resources": endless }));
     stand.deploy(&["staging"]).ends(8);
-    stand.deploy(&["staging", "--wait"]).ends(0).says("waiting").says("no changes");
+    let looks = stand.calls("cloudformation.DescribeStacks");
+    let waits = stand.start(&["deploy", "staging", "--wait", "--yes", "--bake", "0s"]);
+    stand.wait_until("it waits", |stand| stand.calls("cloudformation.DescribeStacks") > looks + 3);
+    stand.aws.advance(Duration::from_secs(1_000_000));
+    waits.end().ends(0).says("waiting").says("no changes");
 }
