@@ -8,6 +8,9 @@ use super::support::{root, xtask};
 
 const FILES: [&str; 2] = [".github/workflows/preserv.yml", ".gitlab-ci.yml"];
 
+/// As shells name them. `printf` is the shell's own: what it is given is in no process's command line.
+const SECRETS: [&str; 3] = ["$CI_JOB_TOKEN", "$CONFIG\"", "$DOCKER_PWD"];
+
 /// Every text of a document.
 fn texts(value: &Value, found: &mut Vec<String>) {
     match value {
@@ -26,6 +29,9 @@ fn workflows_call_commands_and_options_that_there_are() {
         texts(&document, &mut found);
         let joined = found.iter().map(|text| text.replace("\\\n", " "));
         let lines: Vec<String> = joined.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+        for line in lines.iter().filter(|line| SECRETS.iter().any(|secret| line.contains(secret))) {
+            assert!(line.trim().starts_with("printf "), "{file}: a secret in a command line, where all see it: {line}");
+        }
         let mut called = Vec::new();
         for line in lines.iter().filter_map(|line| line.trim().strip_prefix("cargo xtask ")) {
             let mut words = line.split_whitespace();

@@ -22,6 +22,7 @@ pub mod git;
 pub mod help;
 mod identify;
 mod image;
+mod markup;
 pub mod page;
 pub mod process;
 mod programs;

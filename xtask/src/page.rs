@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::files::write_atomic;
+use crate::markup::escaped;
 use crate::ui::megabytes;
 
 /// What the page says. Every text is taken as it is, and escaped here.
@@ -104,20 +105,6 @@ impl Service {
         }
         html.push_str("</tr>\n");
     }
-}
-
-fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            c => safe.push(c),
-        }
-    }
-    safe
 }
 
 const HEAD: &str = "<!DOCTYPE html>

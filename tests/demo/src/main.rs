@@ -42,7 +42,7 @@ use crate::words::plain;
 
 /// How often the time limit and signals are looked at.
 const LOOK: Duration = Duration::from_millis(100);
-/// Preserved bags with which something is done at a time.
+/// Preserved bags with which something is done at a time, and requests about the files of each.
 const AT_ONCE: usize = 8;
 
 fn main() -> ExitCode {
@@ -76,8 +76,10 @@ async fn run(args: &Demo, ui: &Ui) -> Result<Exit> {
         error = interrupted() => Err(error),
     };
     let outcome = outcome.and_then(|outcomes| verdict(&outcomes, &kept));
-    if outcome.is_err() {
-        system.keep_logs(&kept)?;
+    if outcome.is_err()
+        && let Err(error) = system.keep_logs(&kept)
+    {
+        ui.warn(&format!("{error:#}"));
     }
     if outcome.is_ok() && !args.once {
         ui.say("all of it stays up: look around; Ctrl-C ends it");

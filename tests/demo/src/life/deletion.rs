@@ -1,13 +1,14 @@
 //! A bag deleted as its depositor wants it: one administrator asks, another agrees, and the proof that no copy is left.
 
 use anyhow::{Context as _, Result, ensure};
-use futures_util::TryStreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use model::{EventType, GenericFile, IntellectualObject, PremisEvent, Provider, State, note};
 use registry::Query;
 use serde_json::json;
 use stack::registry::store::{self, AlertView, Subject, User};
 
 use super::{failure, over};
+use crate::AT_ONCE;
 use crate::outcome::Found;
 use crate::stored::place;
 use crate::system::System;
@@ -31,13 +32,13 @@ pub(super) async fn delete(system: &System, object: &IntellectualObject) -> Resu
     let item = over(system, items[0].id, |_| ()).await?;
     found.wrong.extend(failure(&item, note::OBJECT_DELETED));
 
-    let mut gone = 0;
-    for (bucket, key) in &copies {
-        match system.storage.bucket(&Provider::Aws, bucket)?.find(key).await? {
-            None => gone += 1,
-            Some(_) => found.wrong.push(format!("{bucket} still has {key}")),
-        }
-    }
+    let looks = stream::iter(&copies).map(async |(bucket, key)| -> Result<_> {
+        let there = system.storage.bucket(&Provider::Aws, bucket)?.find(key).await?;
+        Ok(there.map(|_| format!("{bucket} still has {key}")))
+    });
+    let left: Vec<String> = looks.buffered(AT_ONCE).try_filter_map(async |left| Ok(left)).try_collect().await?;
+    let gone = copies.len() - left.len();
+    found.wrong.extend(left);
     let after = system.registry.object(object.id).await.context("asking the Registry for the object")?;
     if after.state != State::Deleted {
         found.wrong.push(format!("the Registry has {} as {} still", object.identifier, after.state));

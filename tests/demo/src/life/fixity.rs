@@ -4,11 +4,13 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use model::{EventType, GenericFile, IntellectualObject, PremisEvent, State, Time};
 use registry::Query;
 use serde_json::json;
 
 use super::LOOK;
+use crate::AT_ONCE;
 use crate::outcome::Found;
 use crate::system::System;
 use crate::words::counted;
@@ -25,21 +27,24 @@ pub(super) async fn check(system: &System, object: &IntellectualObject) -> Resul
     let page = system.registry.list::<GenericFile>(&query).await.context("asking the Registry for the files")?;
     let before = checks(system, object, 1).await?.0;
     let (files, mut copies) = (page.results.len() as u64, 0);
+    let mut aged = Vec::new();
     for file in page.results {
         copies += i64::try_from(file.storage_records.len())?;
-        let aged = GenericFile {
+        aged.push(GenericFile {
             last_fixity_check: Time::from(Time::now().inner() - AGO),
             checksums: Vec::new().into(),
             premis_events: Vec::new().into(),
             storage_records: Vec::new().into(),
             ..file
-        };
-        system.registry.save_file(&aged).await.context("telling the Registry of a check long ago")?;
+        });
     }
+    let saved = stream::iter(aged).map(async |file| system.registry.save_file(&file).await.map(drop));
+    let saved: Result<(), _> = saved.buffer_unordered(AT_ONCE).try_collect().await;
+    saved.context("telling the Registry of a check long ago")?;
     let events = loop {
         system.check()?;
-        let (count, events) = checks(system, object, PAGE).await?;
-        if count >= before + copies {
+        if checks(system, object, 1).await?.0 >= before + copies {
+            let (count, events) = checks(system, object, PAGE).await?;
             let new = usize::try_from(count - before)?;
             break events.into_iter().take(new).collect::<Vec<_>>();
         }
